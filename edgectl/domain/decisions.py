@@ -1,0 +1,126 @@
+"""Everything the core may order. The runtime carries decisions out; it never adds one of its own.
+
+In one list: limits go out at once; records are committed together; replies and publications are released only when those
+records are durable. A list without records releases its replies at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from edgectl.domain.events import Call
+from edgectl.domain.ids import ChargerId, EvseId, IdToken, TransactionRef
+from edgectl.domain.reasons import Reason
+from edgectl.domain.records import Record
+from edgectl.domain.site import PowerKind, TokenStatus
+from edgectl.domain.units import MilliAmps, Millis, UtcMillis, Watts
+
+
+@dataclass(frozen=True, slots=True)
+class SetLimit:
+    """Ask an EVSE to draw no more than this on any phase, for no longer than the lease. 0 means stop drawing."""
+
+    evse: EvseId
+    order_number: int
+    """Rises with every order to any EVSE; the answer names it."""
+    limit_ma: MilliAmps
+    limit_w: Watts
+    """The same limit as power, for chargers that take watts (``kind`` DC)."""
+    kind: PowerKind
+    phase_count: int
+    lease_ms: Millis
+    transaction: TransactionRef | None
+    """The running transaction, if any; without one the limit is a temporary default of the EVSE."""
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class InstallFallback:
+    """Write the persistent safe default of every EVSE of this charger, under everything we send later."""
+
+    charger: ChargerId
+    fallback_ma: MilliAmps
+    fallback_w: Watts
+    max_ma: MilliAmps
+    max_w: Watts
+    kind: PowerKind
+
+
+@dataclass(frozen=True, slots=True)
+class TokenVerdict:
+    status: TokenStatus
+    expires_utc_ms: UtcMillis | None = None
+    group: IdToken | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BootAnswer:
+    is_accepted: bool
+    """False means pending: the charger stays connected and asks again."""
+    interval_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAnswer:
+    verdict: TokenVerdict
+
+
+@dataclass(frozen=True, slots=True)
+class StartAnswer:
+    transaction: TransactionRef
+    verdict: TokenVerdict
+
+
+@dataclass(frozen=True, slots=True)
+class StopAnswer:
+    verdict: TokenVerdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """Yes, received. Codecs add the current time where the message has it."""
+
+
+Answer: TypeAlias = BootAnswer | TokenAnswer | StartAnswer | StopAnswer | Acknowledge
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    call: Call
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request to a charger beside limits, by its OCPP-neutral name (``stop-transaction``, ``trigger``, ``reset`` ...)."""
+
+    charger: ChargerId
+    ask_id: str
+    request: str
+    arguments: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Commit this record. All ``Keep`` of one decision list share one transaction."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class PublishState:
+    """The last known state of a thing, retained on the broker; the newest replaces any older one not yet sent."""
+
+    kind: str
+    """``charger``, ``evse``, ``meter`` or ``circuit``."""
+    id: str
+    body: dict[str, object] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WakeUplink:
+    """Something new is owed to the backend."""
+
+
+Decision: TypeAlias = SetLimit | InstallFallback | Reply | Ask | Keep | PublishState | WakeUplink

@@ -1,0 +1,186 @@
+"""What is kept. The ledger stores these; after a restart the core is rebuilt from them.
+
+Three durability classes (research/uplink-billing.md 4): *billing* is committed and synced before anybody is told, *progress*
+may lose ten seconds, *telemetry* may lose its last batch and is the only one that is ever evicted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+from edgectl.domain.ids import ChargerId, EvseId, IdToken, SessionId, TransactionRef
+from edgectl.domain.reasons import Cause, Reason
+from edgectl.domain.units import MilliAmps, UtcMillis, WattHours
+
+
+class Durability(StrEnum):
+    BILLING = "billing"
+    PROGRESS = "progress"
+    TELEMETRY = "telemetry"
+
+
+class PeriodState(StrEnum):
+    """What the energy did, and at zero whose doing it was."""
+
+    CHARGING = "charging"
+    SUSPENDED_EV = "suspended_ev"
+    """The vehicle wanted nothing."""
+    SUSPENDED_EVSE = "suspended_evse"
+    """We, or the charger, gave nothing: never billed as parking."""
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A span of a session in one state under one cause of limit."""
+
+    from_utc_ms: UtcMillis
+    to_utc_ms: UtcMillis
+    state: PeriodState
+    energy_wh: WattHours
+    limit_cause: Cause
+
+
+class SessionStatus(StrEnum):
+    ACTIVE = "active"
+    COMPLETED = "completed"
+    ORPHAN = "orphan"
+    """A stop that matches no session we know: kept, acknowledged, for a person to look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authorisation:
+    how: str
+    """``local-list``, ``free-vend``, ``charger-offline``, ``unknown``."""
+    by: str
+    status: str
+    is_offline: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One session with everything known of it. A new revision replaces the whole value."""
+
+    id: SessionId
+    charger: ChargerId
+    evse_number: int
+    connector_number: int
+    transaction: TransactionRef
+    status: SessionStatus
+    id_token: IdToken | None
+    authorisation: Authorisation
+    started_utc_ms: UtcMillis
+    started_reported_utc_ms: UtcMillis | None
+    meter_start_wh: WattHours | None
+    meter_last_wh: WattHours | None
+    last_utc_ms: UtcMillis
+    ended_utc_ms: UtcMillis | None = None
+    ended_reported_utc_ms: UtcMillis | None = None
+    meter_stop_wh: WattHours | None = None
+    energy_wh: WattHours = 0
+    stop_reason: str | None = None
+    periods: tuple[Period, ...] = ()
+    signed_values: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    """Named doubts and derivations, sorted: ``energy-estimated``, ``register-backwards``, ``clock-1970`` ..."""
+    rev: int = 0
+    """Of the billing record; 0 while none was written."""
+    start_key: str = ""
+    """Content identity of the start message; a retry with a new message id has the same (research/ocpp.md 6.3)."""
+    stop_key: str = ""
+
+    @property
+    def evse(self) -> EvseId:
+        return EvseId(self.charger, self.evse_number)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKept:
+    """The present state of a session."""
+
+    session: Session
+    durability: Durability = Durability.BILLING
+
+
+@dataclass(frozen=True, slots=True)
+class MessageKept:
+    """A transaction message as it came, for the day somebody asks."""
+
+    charger: ChargerId
+    session: SessionId | None
+    action: str
+    frame: str
+    received_utc_ms: UtcMillis
+    durability: Durability = Durability.BILLING
+
+
+@dataclass(frozen=True, slots=True)
+class BillKept:
+    """A revision owed to the backend: numbered, chained and put in the outbox in the same commit."""
+
+    session: SessionId
+    rev: int
+    body: dict[str, object] = field(hash=False)
+    """The ``session`` object of the billing record (INTERFACES 4), JSON-ready."""
+    durability: Durability = Durability.BILLING
+
+
+@dataclass(frozen=True, slots=True)
+class EventKept:
+    """An alarm, its end, or an audit entry; also owed to the backend on stream ``events``."""
+
+    kind: str
+    subject: str
+    at_utc_ms: UtcMillis
+    body: dict[str, object] = field(hash=False)
+    durability: Durability = Durability.PROGRESS
+
+
+@dataclass(frozen=True, slots=True)
+class LimitKept:
+    """A limit and its reason, for ``edgectl why --at``."""
+
+    evse: EvseId
+    limit_ma: MilliAmps
+    reason: Reason
+    at_utc_ms: UtcMillis
+    durability: Durability = Durability.TELEMETRY
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptKept:
+    """The backend has these; their outbox rows may go."""
+
+    stream: str
+    epoch: str
+    acked_through: int | None
+    acked: tuple[tuple[str, int], ...]
+    rejected: tuple[tuple[str, int, str], ...]
+    """``(record_id, rev, why)``; parked, never deleted."""
+    at_utc_ms: UtcMillis
+    durability: Durability = Durability.BILLING
+
+
+@dataclass(frozen=True, slots=True)
+class ParkKept:
+    """An outbox row that cannot be sent is set aside with its reason."""
+
+    outbox_seq: int
+    reason: str
+    at_utc_ms: UtcMillis
+    durability: Durability = Durability.BILLING
+
+
+Record: TypeAlias = SessionKept | MessageKept | BillKept | EventKept | LimitKept | ReceiptKept | ParkKept
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What the ledger remembers of before: enough to go on without a second session."""
+
+    open_sessions: tuple[Session, ...] = ()
+    recent_sessions: tuple[Session, ...] = ()
+    """Closed ones whose messages may still be repeated by a charger (the last days)."""
+    last_transaction_number: int = 0
+    epoch: str = ""

@@ -1,0 +1,136 @@
+"""How the edges are to be reached: the other half of the YAML file, for the adapters. Secrets appear only as names.
+
+``config`` builds ``Settings`` from the file; ``app`` hands each adapter its part, and a function that reads a credential by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+from edgectl.domain.ids import ChargerId, MeterId
+from edgectl.domain.phases import ALL_PHASES, Phase
+from edgectl.domain.site import Site
+from edgectl.domain.units import Millis
+
+CredentialReader: TypeAlias = Callable[[str], bytes]
+"""Reads a secret by its name; raises ``KeyError`` when there is none."""
+
+
+class UnknownChargers(StrEnum):
+    QUARANTINE = "quarantine"
+    """Let it connect, answer boot with *pending*, list it for adoption."""
+    REFUSE = "refuse"
+    """HTTP 404."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One address where chargers connect."""
+
+    host: str
+    port: int
+    security_profile: int
+    """OCPP security profile: 0 none, 1 password, 2 TLS and password, 3 TLS with client certificates."""
+    certificate: str | None = None
+    """Credential name of a PEM file with certificate chain and key (profiles 2 and 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChargerAccess:
+    """What a charger must show, and how it deviates from the standard in public."""
+
+    charger: ChargerId
+    password: str | None = None
+    """Credential name."""
+
+
+@dataclass(frozen=True, slots=True)
+class OcppSettings:
+    listeners: tuple[Listener, ...]
+    unknown_chargers: UnknownChargers = UnknownChargers.QUARANTINE
+    access: tuple[ChargerAccess, ...] = ()
+    heartbeat_s: int = 300
+    ping_ms: Millis = 20_000
+    """A half-open socket is found within two of these and a bit (goal: 60 s)."""
+    call_timeout_ms: Millis = 15_000
+
+
+class Transport(StrEnum):
+    TCP = "tcp"
+    RTU_OVER_TCP = "rtu+tcp"
+    SERIAL = "serial"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A Modbus bus: one TCP gateway or one serial line. Meters with an equal connection share it."""
+
+    transport: Transport
+    host: str = ""
+    port: int = 0
+    device: str = ""
+    baud: int = 9600
+    parity: str = "N"
+    """``N``, ``E`` or ``O``."""
+    stop_bits: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class MeterConnection:
+    """How one meter is read."""
+
+    meter: MeterId
+    connection: Connection
+    unit_number: int
+    model: str | None
+    """A catalogue name; None when ``file`` is given."""
+    file: str | None = None
+    phases: tuple[Phase, ...] = ALL_PHASES
+    """The site phase each meter phase sits on, in the order of the meter's L1, L2, L3."""
+    is_reversed: bool = False
+    """Current transformers installed the wrong way round: import and export change places."""
+    ct_ratio_permille: int = 1000
+    """Factor on currents, power and energy where the meter itself does not know its transformers."""
+    interval_ms: Millis = 1_000
+    timeout_ms: Millis = 500
+
+
+@dataclass(frozen=True, slots=True)
+class MqttSettings:
+    host: str
+    port: int
+    is_tls: bool
+    client_certificate: str | None = None
+    """Credential name of a PEM file with client certificate and key."""
+    ca_certificate: str | None = None
+    username: str | None = None
+    password: str | None = None
+    """Credential name."""
+    keepalive_s: int = 30
+    receipt_timeout_ms: Millis = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One YAML file, understood."""
+
+    site: Site
+    ocpp: OcppSettings
+    meters: tuple[MeterConnection, ...] = ()
+    mqtt: MqttSettings | None = None
+    """None: no broker configured; the site runs, records and waits."""
+    web: WebSettings | None = None
+    accept_risk: tuple[str, ...] = ()
+    """Named unsafe cases the owner has accepted in the file."""
+    source: str = ""
+    """Path of the file, for messages."""
+    warnings: tuple[str, ...] = field(default=())

@@ -1,0 +1,175 @@
+"""The plant as configured: circuits, meters, chargers and how they are to be run. Frozen; a reload makes a new one.
+
+Numbers are already in internal units. ``config`` builds these from the YAML file and has checked every reference, so the
+rest of the house may rely on: one root circuit, no cycle, every ``fed_by``/``meter``/``circuit`` resolves, fallback <= maximum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from edgectl.domain.ids import ChargerId, CircuitId, EvseId, IdToken, MeterId, SiteId
+from edgectl.domain.phases import ALL_PHASES, ZERO, Phase, Phases
+from edgectl.domain.units import MilliAmps, Millis, MilliVolts, UtcMillis, Watts, power_from_current_w
+
+
+class MeterLoss(StrEnum):
+    """What a circuit does when its guard meter has gone quiet."""
+
+    SAFE = "safe"
+    """Its chargers get their fallback and no more."""
+    HOLD = "hold"
+    """Keep the last good background for ``hold_ms``, then safe."""
+    STOP = "stop"
+    """Its chargers get nothing."""
+
+
+class MeterRole(StrEnum):
+    GUARD = "guard"
+    """Measures the conductor we protect: chargers and everything else on it."""
+    CONSUMER = "consumer"
+    """Measures a load beside the chargers; it is subtracted from the circuit's limit."""
+
+
+class PowerKind(StrEnum):
+    AC = "ac"
+    DC = "dc"
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """A protected conductor set with one limit per phase."""
+
+    id: CircuitId
+    limit_ma: Phases
+    fed_by: CircuitId | None = None
+    limit_w: Watts | None = None
+    """A power limit over all phases beside the current limit, e.g. the connection contract."""
+    meter: MeterId | None = None
+    margin_ma: MilliAmps = 0
+    other_loads_ma: Phases = ZERO
+    """The most that unmetered other loads may draw; also what is assumed of a metered circuit in the worst case."""
+    on_meter_loss: MeterLoss = MeterLoss.SAFE
+    hold_ms: Millis = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """A meter's part in control. How it is reached is the business of the meters adapter (``config.MeterConnection``)."""
+
+    id: MeterId
+    role: MeterRole = MeterRole.GUARD
+    max_age_ms: Millis = 3_000
+    """Older than this a reading is no reading. 1 to 10 s (PRODUCT: guard meters)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charger:
+    """A charging station and its electrical facts. All currents are per phase and per EVSE."""
+
+    id: ChargerId
+    circuit: CircuitId
+    kind: PowerKind = PowerKind.AC
+    evse_count: int = 1
+    min_ma: MilliAmps = 6_000
+    """The least it can be told short of nothing; IEC 61851-1 has no pilot between 0 and 6 A."""
+    max_ma: MilliAmps = 32_000
+    fallback_ma: MilliAmps = 6_000
+    """What each EVSE falls to by itself when it does not hear from us."""
+    phases: tuple[Phase, ...] = ALL_PHASES
+    """The site phase on which the charger's L1, L2, L3 are wired, in that order; one entry for a single-phase charger."""
+
+    @property
+    def evses(self) -> tuple[EvseId, ...]:
+        return tuple(EvseId(self.id, number) for number in range(1, self.evse_count + 1))
+
+
+class TokenStatus(StrEnum):
+    ACCEPTED = "accepted"
+    BLOCKED = "blocked"
+    EXPIRED = "expired"
+    UNKNOWN = "unknown"
+    CONCURRENT = "concurrent"
+    """Already charging elsewhere, and allowed only one session at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A known id token."""
+
+    uid: IdToken
+    status: TokenStatus = TokenStatus.ACCEPTED
+    expires_utc_ms: UtcMillis | None = None
+    group: IdToken | None = None
+    """Parent token: members of a group may stop each other's sessions."""
+    priority: int = 0
+    """Larger is served first."""
+    account: str | None = None
+
+
+class OfflinePolicy(StrEnum):
+    """Who may charge when nobody upstream can be asked."""
+
+    KNOWN_TOKENS = "known-tokens"
+    ANYONE = "anyone"
+
+
+class Strategy(StrEnum):
+    FAIR = "fair"
+    PRIORITY = "priority"
+    DEPARTURE = "departure"
+
+
+@dataclass(frozen=True, slots=True)
+class Balancing:
+    """How the control loop behaves. Origins of the defaults: research/products-regulation.md 1.3."""
+
+    strategy: Strategy = Strategy.FAIR
+    rotate_ms: Millis = 15 * 60_000
+    dead_time_ms: Millis = 5_000
+    """The least time between two limits to one EVSE, except to lower it further (IEC 61851-1: PWM change every 5 s)."""
+    raise_after_ms: Millis = 10_000
+    """Headroom must have lasted this long before a running vehicle is raised."""
+    lease_ms: Millis = 180_000
+    """Every limit we send ends by itself after this long; renewed at half life."""
+    answer_timeout_ms: Millis = 15_000
+    """A limit not answered by then counts as not confirmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Everything the core needs to know about one site."""
+
+    id: SiteId
+    circuits: tuple[Circuit, ...]
+    """Parents before children; the first is the root, the grid connection."""
+    chargers: tuple[Charger, ...]
+    meters: tuple[Meter, ...] = ()
+    tokens: tuple[Token, ...] = ()
+    name: str = ""
+    timezone: str = "UTC"
+    voltage_mv: MilliVolts = 230_000
+    currency: str = "EUR"
+    offline_policy: OfflinePolicy = OfflinePolicy.KNOWN_TOKENS
+    balancing: Balancing = field(default_factory=Balancing)
+
+    def circuit(self, circuit_id: CircuitId) -> Circuit:
+        return next(circuit for circuit in self.circuits if circuit.id == circuit_id)
+
+    def charger(self, charger_id: ChargerId) -> Charger | None:
+        return next((charger for charger in self.chargers if charger.id == charger_id), None)
+
+    def path(self, circuit_id: CircuitId) -> tuple[Circuit, ...]:
+        """The circuit and all that feed it, up to the root."""
+        found = []
+        current: CircuitId | None = circuit_id
+        while current is not None:
+            circuit = self.circuit(current)
+            found.append(circuit)
+            current = circuit.fed_by
+        return tuple(found)
+
+    def power_w(self, charger: Charger, current_ma: MilliAmps) -> Watts:
+        """What ``current_ma`` per phase means for this charger, at the site's nominal voltage, rounded down."""
+        return power_from_current_w(current_ma, self.voltage_mv, len(charger.phases))

@@ -1,0 +1,126 @@
+"""What people are shown: one picture of the site at one moment, made by the core, rendered by the page, the API and the CLI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgectl.domain.events import Quality
+from edgectl.domain.ids import ChargerId, CircuitId, MeterId, SessionId
+from edgectl.domain.phases import Phases
+from edgectl.domain.reasons import Reason
+from edgectl.domain.units import MilliAmps, Millis, UtcMillis, WattHours, Watts
+
+
+@dataclass(frozen=True, slots=True)
+class MeterView:
+    id: MeterId
+    role: str
+    quality: Quality
+    reason: str
+    age_ms: Millis | None
+    current_ma: Phases | None
+    power_total_w: Watts | None
+    energy_import_wh: WattHours | None
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitView:
+    id: CircuitId
+    fed_by: CircuitId | None
+    limit_ma: Phases
+    margin_ma: MilliAmps
+    measured_ma: Phases | None
+    background_ma: Phases
+    """What everything but the chargers draws, or is assumed to."""
+    headroom_ma: Phases
+    """What the chargers below may share."""
+    reserved_ma: Phases
+    """The worst the chargers below may draw with what they were last told."""
+    commanded_ma: Phases
+    mode: str
+    """``metered``, ``static``, ``hold``, ``safe`` or ``stop``."""
+    over_limit_ms: Millis
+    """How long the measured current has been above the limit; 0 while it is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvseView:
+    number: int
+    status: str
+    error_code: str | None
+    session: SessionId | None
+    id_token: str | None
+    energy_wh: WattHours | None
+    session_started_utc_ms: UtcMillis | None
+    commanded_ma: MilliAmps | None
+    confirmed_ma: MilliAmps | None
+    measured_ma: Phases | None
+    """On site phases."""
+    measured_age_ms: Millis | None
+    power_w: Watts | None
+    soc_percent: int | None
+    lease_left_ms: Millis | None
+    limit_since_ms: Millis | None
+    queue_number: int | None
+    """Place in the queue while it waits for its turn, from 1."""
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class ChargerView:
+    id: ChargerId
+    circuit: CircuitId
+    is_connected: bool
+    is_accepted: bool
+    protocol: str | None
+    peer: str | None
+    security_profile: int | None
+    vendor: str | None
+    model: str | None
+    firmware: str | None
+    serial: str | None
+    fallback: str
+    """``installed``, ``asked``, ``refused`` or ``unknown``."""
+    since_ms: Millis | None
+    """How long in the present connection state."""
+    detail: str
+    """The last trouble in plain words; empty when none."""
+    evses: tuple[EvseView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmView:
+    kind: str
+    subject: str
+    since_utc_ms: UtcMillis
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedView:
+    """Somebody who knocked and was not let in."""
+
+    charger: ChargerId
+    peer: str
+    reason: str
+    at_utc_ms: UtcMillis
+    attempt_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SiteView:
+    site: str
+    name: str
+    at_utc_ms: UtcMillis
+    uptime_ms: Millis
+    uplink_connected: bool
+    uplink_detail: str
+    store_healthy: bool
+    circuits: tuple[CircuitView, ...]
+    meters: tuple[MeterView, ...]
+    chargers: tuple[ChargerView, ...]
+    alarms: tuple[AlarmView, ...]
+    refused: tuple[RefusedView, ...]
+    open_session_count: int
+    counters: tuple[tuple[str, int], ...]
+    """Named counts since start, e.g. ``input_refused_mqtt``; names are stable."""

@@ -1,0 +1,108 @@
+"""What the inside needs from the outside. Adapters implement these; ``app`` and the simulator choose which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol
+
+from edgectl.domain.decisions import Ask, InstallFallback, PublishState, Reply, SetLimit
+from edgectl.domain.events import Event
+from edgectl.domain.ids import ChargerId, EvseId, SessionId
+from edgectl.domain.records import LimitKept, Record, Restored, Session
+from edgectl.domain.time import Instant
+
+
+class Clock(Protocol):
+    def now(self) -> Instant: ...
+
+
+class IdSource(Protocol):
+    """Fresh identities. Seeded in simulation."""
+
+    def session_id(self, now: Instant) -> SessionId: ...
+
+
+class Inbox(Protocol):
+    """Where adapters put events. Never blocks; bounded by coalescing, see ``runtime.inbox``."""
+
+    def put(self, event: Event) -> None: ...
+
+
+class ChargerLinks(Protocol):
+    """The connected chargers. Every method returns at once; answers come back as events."""
+
+    def reply(self, reply: Reply, now: Instant) -> None: ...
+    def set_limit(self, order: SetLimit, now: Instant) -> None:
+        """Queue behind the one call in flight, replacing any older limit for that EVSE. Answered by ``LimitAnswered``."""
+
+    def install_fallback(self, order: InstallFallback, now: Instant) -> None: ...
+    def ask(self, ask: Ask, now: Instant) -> None: ...
+    def close(self, charger: ChargerId, reason: str) -> None:
+        """Close the charger's socket; it then queues as offline and falls to its safe default."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One message owed to the backend, exactly as it will be published."""
+
+    seq: int
+    """Order within the outbox; rows of one stream are sent in this order."""
+    stream: str
+    """``billing``, ``events`` or ``telemetry``."""
+    record_id: str
+    rev: int
+    topic_suffix: str
+    """Below ``edgectl/v1/{site}/``, e.g. ``billing/session``."""
+    body: bytes
+    sent_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxSummary:
+    backlog_count: int
+    parked_count: int
+    oldest_utc_ms: int | None
+
+
+class Store(Protocol):
+    """The ledger. ``commit`` never blocks; the future resolves when the records are durable, or fails with the reason."""
+
+    def restore(self) -> Restored: ...
+    def commit(self, records: Sequence[Record], now: Instant) -> Future[None]:
+        """Everything in one transaction; commits that wait while the disk syncs share the next sync."""
+
+    def close(self) -> None:
+        """Commit what waits, checkpoint, release the file."""
+
+
+class Outbox(Protocol):
+    """The uplink's view of the ledger. Reads come from disk; callable from the loop, answered in the writer's own time."""
+
+    def rows(self, stream: str, after_seq: int, limit: int) -> Future[Sequence[OutboxRow]]: ...
+    def mark_sent(self, seqs: Sequence[int], now: Instant) -> Future[None]: ...
+    def summary(self) -> Future[OutboxSummary]: ...
+
+
+class LedgerReader(Protocol):
+    """Read-only questions for the CLI and the API."""
+
+    def sessions(self, since_utc_ms: int | None, until_utc_ms: int | None, limit: int) -> Sequence[Session]: ...
+    def session(self, session_id: str) -> Session | None: ...
+    def limits(self, evse: EvseId, until_utc_ms: int, limit: int) -> Sequence[LimitKept]: ...
+
+
+class StatePublisher(Protocol):
+    """The uplink as the runtime sees it."""
+
+    def publish_state(self, state: PublishState, now: Instant) -> None: ...
+    def wake(self) -> None: ...
+
+
+FaultHook = Callable[[str], None]
+"""``fault("reply-after-commit")``: idle in production, armed by tests at named narrow windows."""
+
+
+def no_fault(name: str) -> None:
+    """The production hook: nothing happens."""
