@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class InvariantBroken(Exception):
+class InvariantError(Exception):
     """A thing that must always hold did not: our bug. It ends the process; systemd restarts it into safe limits."""
 
 
@@ -11,8 +11,8 @@ def invariant(condition: bool, claim: str, **facts: object) -> None:
     """Stay on in production, unlike ``assert``. ``claim`` says what should have held.
 
     Raises:
-        InvariantBroken: with the claim and the facts.
+        InvariantError: with the claim and the facts.
     """
     if not condition:
         shown = ", ".join(f"{name}={value!r}" for name, value in facts.items())
-        raise InvariantBroken(f"{claim} ({shown})" if shown else claim)
+        raise InvariantError(f"{claim} ({shown})" if shown else claim)

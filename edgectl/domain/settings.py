@@ -1,6 +1,7 @@
 """How the edges are to be reached: the other half of the YAML file, for the adapters. Secrets appear only as names.
 
-``config`` builds ``Settings`` from the file; ``app`` hands each adapter its part, and a function that reads a credential by name.
+``config`` builds ``Settings`` from the file; ``app`` hands each adapter its part, and a function that reads credentials by
+name.
 """
 
 from __future__ import annotations
