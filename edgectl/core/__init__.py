@@ -1,1 +1,23 @@
-"""core"""
+"""Decides and touches nothing: no clock, socket, file, task, random number or logger.
+
+``Controller.handle(event, now) -> list[Decision]`` is the one door; time arrives with the event, so the same events give the same
+decisions on a laptop, in a simulated year and in a log replayed from a customer. May import ``domain`` and ``ports`` only.
+
+- ``controller``    routes an event to the parts below and gathers their decisions
+- ``chargers``      links, boot, connector status: what each charger is known to be
+- ``authorization`` who may charge
+- ``sessions``      start, update, stop; recognises repeats and orphans
+- ``bill``          a session as the billing record the backend gets
+- ``meters``        the last reading of each meter, and whether it can still be trusted
+- ``circuits``      background load and headroom of each conductor
+- ``vehicles``      what each vehicle draws and wants, as far as it shows
+- ``limits``        commanded, confirmed and worst credible current of each EVSE
+- ``turns``         who waits when not every minimum fits
+- ``allocation``    one pure function: claims and capacities to currents
+- ``balancing``     the control step: from all of the above to ``SetLimit`` orders
+- ``alarms``        named conditions with a start and an end
+- ``proof``         is the site safe when we are gone?
+- ``picture``       the state as people are shown it
+
+Start reading at ``controller``, then ``balancing``.
+"""

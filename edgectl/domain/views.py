@@ -124,3 +124,13 @@ class SiteView:
     open_session_count: int
     counters: tuple[tuple[str, int], ...]
     """Named counts since start, e.g. ``input_refused_mqtt``; names are stable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """``is_live``: control periods complete. ``is_ready``: every adapter has started."""
+
+    last_period_age_ms: Millis | None
+    is_live: bool
+    is_ready: bool
+    detail: str

@@ -1,0 +1,51 @@
+"""Who may charge. Answers are constant for equal questions; the clock comes in with the question."""
+
+from __future__ import annotations
+
+from edgectl.domain.decisions import TokenVerdict
+from edgectl.domain.ids import IdToken
+from edgectl.domain.records import Authorisation
+from edgectl.domain.site import OfflinePolicy, Site, Token, TokenStatus
+from edgectl.domain.units import UtcMillis
+
+
+class Authorization:
+    """The site's token list and its policy for tokens that are not on it."""
+
+    def __init__(self, site: Site) -> None:
+        self._by_uid: dict[str, Token] = {}
+        self._policy = site.offline_policy
+        self.reload(site)
+
+    def reload(self, site: Site) -> None:
+        self._policy = site.offline_policy
+        self._by_uid = {_key(token.uid): token for token in site.tokens}
+
+    def verdict(self, uid: IdToken, utc_ms: UtcMillis) -> TokenVerdict:
+        token = self._by_uid.get(_key(uid))
+        if token is None:
+            is_free = self._policy is OfflinePolicy.ANYONE
+            return TokenVerdict(TokenStatus.ACCEPTED if is_free else TokenStatus.UNKNOWN)
+        status = token.status
+        if status is TokenStatus.ACCEPTED and token.expires_utc_ms is not None and token.expires_utc_ms <= utc_ms:
+            status = TokenStatus.EXPIRED
+        return TokenVerdict(status, token.expires_utc_ms, token.group)
+
+    def priority(self, uid: IdToken | None) -> int:
+        """Larger is served first; an unknown or absent token has 0."""
+        token = self._by_uid.get(_key(uid)) if uid is not None else None
+        return token.priority if token else 0
+
+    def account_of(self, uid: IdToken | None, utc_ms: UtcMillis, *, is_offline: bool) -> Authorisation:
+        """How a session came to be allowed, for its record."""
+        if uid is None:
+            return Authorisation(how="none", by="charger", status=TokenStatus.UNKNOWN.value, is_offline=is_offline)
+        status = self.verdict(uid, utc_ms).status.value
+        is_listed = _key(uid) in self._by_uid
+        how = "local-list" if is_listed else "free-vend" if self._policy is OfflinePolicy.ANYONE else "unknown"
+        return Authorisation(how=how, by="charger" if is_offline else "edgectl", status=status, is_offline=is_offline)
+
+
+def _key(uid: IdToken) -> str:
+    # Chargers change the case of a uid and pad it between messages.
+    return uid.strip().casefold()

@@ -1,0 +1,296 @@
+"""The control step: who may draw how much now, and which orders follow.
+
+Reductions go out first and wait for nothing. A raise waits until headroom has lasted, until the charger has had its dead time,
+and until every reduction it relies on is *confirmed*: at every moment the sum of what each charger may draw at worst fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from edgectl.core.allocation import Capacity, Share, allocate
+from edgectl.core.authorization import Authorization
+from edgectl.core.chargers import Chargers
+from edgectl.core.circuits import Circuits
+from edgectl.core.demand import Demand, DemandBook, Departed, capacities, weight_in
+from edgectl.core.limits import EvseLimit, Order
+from edgectl.core.meters import Meters
+from edgectl.core.sessions import Sessions
+from edgectl.core.turns import Turns
+from edgectl.core.vehicles import SETTLE_MS, Vehicle
+from edgectl.domain.decisions import Decision, Keep, SetLimit
+from edgectl.domain.ids import CircuitId, EvseId
+from edgectl.domain.phases import ZERO, Phases
+from edgectl.domain.reasons import Authority, Cause, Input, Reason
+from edgectl.domain.records import LimitKept, Session
+from edgectl.domain.site import Charger, Site
+from edgectl.domain.time import Instant
+from edgectl.domain.units import MilliAmps
+
+STEP_MA: MilliAmps = 1_000
+"""Smaller changes than this are not worth a message, unless a conductor needs them: profile writes wear flash."""
+RAISE_STEP_MA: MilliAmps = 8_000
+"""The most a running vehicle is raised at once, so that a wrong estimate is seen before it is repeated."""
+GRID_MA: MilliAmps = 100
+"""OCPP carries tenths of an ampere."""
+
+
+class Balancing:
+    """Limits of all EVSEs, and the step that moves them."""
+
+    def __init__(
+        self, site: Site, chargers: Chargers, meters: Meters, sessions: Sessions, authorization: Authorization, now: Instant
+    ) -> None:
+        self.site = site
+        self.chargers = chargers
+        self.meters = meters
+        self.circuits = Circuits(site)
+        self.limits: dict[EvseId, EvseLimit] = {}
+        self.vehicles: dict[EvseId, Vehicle] = {}
+        self.turns = Turns(site.balancing.rotate_ms)
+        self.book = DemandBook(site, chargers, sessions, authorization, self.turns, self.limits, self.vehicles)
+        self.reserved: dict[CircuitId, Phases] = {}
+        self.waiting: set[EvseId] = set()
+        self._order_number = 0
+        self._add_evses(site)
+        for session in sessions.open.values():
+            self._resume(session, now)
+
+    def _add_evses(self, site: Site) -> None:
+        for charger in site.chargers:
+            for evse in charger.evses:
+                known = self.limits.get(evse)
+                if known is None:
+                    self.limits[evse] = EvseLimit(evse, charger)
+                else:
+                    known.charger = charger
+        for evse in [evse for evse in self.limits if evse not in {e for c in site.chargers for e in c.evses}]:
+            self.close_session(evse, None)
+            del self.limits[evse]
+        for vehicle in self.vehicles.values():
+            vehicle.charger = self.limits[vehicle.evse].charger
+
+    def reload(self, site: Site) -> None:
+        self.site = site
+        self.turns.turn_ms = site.balancing.rotate_ms
+        self.circuits.reload(site)
+        self._add_evses(site)
+        self.book.reload(site)
+
+    # --- sessions come and go -----------------------------------------------------------------------------------------
+
+    def open_session(self, evse: EvseId, now: Instant) -> None:
+        limit = self.limits.get(evse)
+        if limit is None or evse in self.vehicles:
+            return
+        self.vehicles[evse] = Vehicle(evse, limit.charger)
+        limit.open(now)
+        self.turns.join(evse)
+
+    def _resume(self, session: Session, now: Instant) -> None:
+        """After a restart the charger may still hold a lease of ours, of a height we do not remember."""
+        limit = self.limits.get(session.evse)
+        if limit is None:
+            return
+        self.open_session(session.evse, now)
+        limit.open(now, confirmed_ma=limit.charger.max_ma, lease_ms=self.site.balancing.lease_ms)
+
+    def close_session(self, evse: EvseId, now: Instant | None) -> None:
+        vehicle = self.vehicles.pop(evse, None)
+        limit = self.limits.get(evse)
+        if vehicle is not None and limit is not None and now is not None:
+            high_ma = Phases.on(vehicle.phases, max(limit.commanded_ma, limit.previous_ma))
+            self.book.departed.append(Departed(limit.charger.circuit, high_ma, now.mono_ms + SETTLE_MS))
+        if limit is not None:
+            limit.close()
+        self.turns.leave(evse)
+        self.waiting.discard(evse)
+
+    # --- the step -----------------------------------------------------------------------------------------------------
+
+    def step(self, now: Instant) -> list[Decision]:
+        """One pass over the whole site. Orders come out with every reduction before any raise."""
+        self.circuits.update(self.meters, {c: tuple(d) for c, d in self.book.draws(now).items()}, now)
+        self.reserved = self.book.reserves(now)
+        for evse, vehicle in self.vehicles.items():
+            limit = self.limits[evse]
+            vehicle.watch(limit.commanded_ma, limit.changed_mono_ms, now)
+        demands = self.book.demands(self.circuits, now)
+        room = capacities(self.site, self.circuits, self.reserved, margin_percent=100)
+        shares = allocate([demand.claim for demand in demands.values()], room)
+        self._note_turns(demands, shares, now)
+        self._explain(demands, shares, now)
+
+        crowded = self._crowded(demands)
+        lowered = [order for evse in demands if (order := self._lower(demands[evse], shares[evse], crowded, now))]
+        free = self._free_at_worst(demands, room, now)
+        raised = [order for evse in demands if (order := self._raise(demands[evse], shares[evse], free, now))]
+        repeated = [order for evse in demands if (order := self._repeat(evse, now))]
+        kept = [Keep(LimitKept(order.evse, order.limit_ma, order.reason, now.utc_ms)) for order in (*lowered, *raised)]
+        return [*lowered, *repeated, *raised, *kept]
+
+    def _note_turns(self, demands: dict[EvseId, Demand], shares: dict[EvseId, Share], now: Instant) -> None:
+        able = {evse for evse, demand in demands.items() if demand.claim.max_ma >= demand.claim.min_ma}
+        self.waiting = {evse for evse in able if not shares[evse].is_admitted}
+        self.turns.note(able - self.waiting, self.waiting, now.mono_ms)
+
+    def _crowded(self, demands: dict[EvseId, Demand]) -> set[EvseId]:
+        """EVSEs on a conductor where what is commanded no longer fits, with half the margin used up."""
+        crowded: set[EvseId] = set()
+        for capacity in capacities(self.site, self.circuits, self.reserved, margin_percent=50):
+            users = [
+                (evse, weight * self.limits[evse].commanded_ma)
+                for evse, demand in demands.items()
+                if (weight := weight_in(capacity, demand.claim.circuits, demand.claim.phases))
+            ]
+            if sum(used_ma for _, used_ma in users) > capacity.available_ma:
+                crowded.update(evse for evse, _ in users)
+        return crowded
+
+    def _lower(self, demand: Demand, share: Share, crowded: set[EvseId], now: Instant) -> SetLimit | None:
+        limit = self.limits[share.evse]
+        gap_ma = limit.commanded_ma - share.limit_ma
+        if gap_ma <= 0:
+            return None
+        limit.raise_wanted_since_mono_ms = None
+        is_urgent = demand.is_urgent or share.evse in crowded
+        is_rested = now.mono_ms - limit.changed_mono_ms >= self.site.balancing.dead_time_ms
+        is_first = limit.commanded is None
+        if not is_urgent and not is_first and not (is_rested and (gap_ma >= STEP_MA or share.limit_ma == 0)):
+            return None
+        return self._order(limit, share.limit_ma, limit.reason, now)
+
+    def _free_at_worst(self, demands: dict[EvseId, Demand], room: Iterable[Capacity], now: Instant) -> dict[Capacity, MilliAmps]:
+        """What is left of each capacity when everyone draws the worst that is not disproven."""
+        free = {}
+        worst_ma = {evse: self._worst_ma(evse, now) for evse in demands}
+        for capacity in room:
+            used_ma = sum(
+                worst_ma[evse] * weight_in(capacity, demand.claim.circuits, demand.claim.phases)
+                for evse, demand in demands.items()
+            )
+            free[capacity] = capacity.available_ma - used_ma
+        return free
+
+    def _worst_ma(self, evse: EvseId, now: Instant) -> MilliAmps:
+        drawn_ma = self.vehicles[evse].drawn_ma(now)
+        limit = self.limits[evse]
+        is_settled = now.mono_ms - limit.changed_mono_ms >= SETTLE_MS
+        return limit.worst_ma(now, drawn_ma.largest if drawn_ma is not None and is_settled else None)
+
+    def _raise(self, demand: Demand, share: Share, free: dict[Capacity, MilliAmps], now: Instant) -> SetLimit | None:
+        limit = self.limits[share.evse]
+        is_first = limit.commanded is None
+        gap_ma = share.limit_ma - limit.commanded_ma
+        if gap_ma < 0 or (gap_ma == 0 and not is_first):
+            return None
+        if gap_ma < STEP_MA and not is_first and share.limit_ma < demand.claim.max_ma:
+            limit.raise_wanted_since_mono_ms = None
+            return None
+        if limit.raise_wanted_since_mono_ms is None:
+            limit.raise_wanted_since_mono_ms = now.mono_ms
+        balancing = self.site.balancing
+        if not is_first:
+            has_lasted = now.mono_ms - limit.raise_wanted_since_mono_ms >= balancing.raise_after_ms
+            is_rested = now.mono_ms - limit.changed_mono_ms >= balancing.dead_time_ms
+            if not (has_lasted and is_rested):
+                limit.reason = _with_cause(limit.reason, Cause.SETTLING)
+                return None
+        uses = [(c, w) for c in free if (w := weight_in(c, demand.claim.circuits, demand.claim.phases))]
+        worst_ma = self._worst_ma(share.evse, now)
+        spare_ma = min((free[capacity] // weight for capacity, weight in uses), default=0)
+        target_ma = min(share.limit_ma, worst_ma + max(0, spare_ma))
+        if limit.commanded_ma > 0 and not is_first:
+            target_ma = min(target_ma, limit.commanded_ma + RAISE_STEP_MA)
+        target_ma = max(target_ma, min(share.limit_ma, limit.commanded_ma))
+        if target_ma < demand.claim.min_ma:
+            target_ma = 0
+        if target_ma - limit.commanded_ma < min(STEP_MA, gap_ma) and not is_first:
+            limit.reason = _with_cause(limit.reason, Cause.UNCONFIRMED)
+            return None
+        for capacity, weight in uses:
+            free[capacity] -= max(0, target_ma - worst_ma) * weight
+        return self._order(limit, target_ma, limit.reason, now)
+
+    def _repeat(self, evse: EvseId, now: Instant) -> SetLimit | None:
+        """Renew a lease at half life, or try again what was not accepted."""
+        limit = self.limits[evse]
+        if limit.commanded is None or not limit.needs_repeat(self.site.balancing.lease_ms, now):
+            return None
+        return self._order(limit, limit.commanded.limit_ma, limit.commanded.reason, now)
+
+    def reassert(self, charger: Charger, now: Instant) -> list[Decision]:
+        """After a reconnect, before anything else: some chargers forget their profiles with the socket."""
+        orders: list[Decision] = []
+        for evse in charger.evses:
+            limit = self.limits[evse]
+            if evse in self.vehicles and limit.commanded is not None:
+                orders.append(self._order(limit, limit.commanded.limit_ma, limit.commanded.reason, now))
+        return orders
+
+    def _order(self, limit: EvseLimit, limit_ma: MilliAmps, reason: Reason, now: Instant) -> SetLimit:
+        charger = limit.charger
+        on_grid_ma = limit_ma // GRID_MA * GRID_MA
+        if 0 < on_grid_ma < charger.min_ma:
+            on_grid_ma = charger.min_ma
+        self._order_number += 1
+        lease_ms = self.site.balancing.lease_ms
+        limit.note_order(Order(self._order_number, on_grid_ma, now.mono_ms, now.mono_ms + lease_ms, reason))
+        limit.raise_wanted_since_mono_ms = None
+        session = self.book.sessions.at(limit.evse)
+        return SetLimit(
+            evse=limit.evse,
+            order_number=self._order_number,
+            limit_ma=on_grid_ma,
+            limit_w=self.site.power_w(charger, on_grid_ma),
+            kind=charger.kind,
+            phase_count=len(charger.phases),
+            lease_ms=lease_ms,
+            transaction=session.transaction if session else None,
+            reason=reason,
+        )
+
+    # --- reasons ------------------------------------------------------------------------------------------------------
+
+    def _explain(self, demands: dict[EvseId, Demand], shares: dict[EvseId, Share], now: Instant) -> None:
+        for evse, demand in demands.items():
+            self.limits[evse].reason = self._reason(demand, shares[evse], demands, now)
+
+    def _reason(self, demand: Demand, share: Share, demands: dict[EvseId, Demand], now: Instant) -> Reason:
+        binding = share.binding
+        if demand.ceiling_cause is Cause.METER_LOST and (share.is_admitted or binding is None):
+            return Reason(Cause.METER_LOST, Authority.CONDUCTOR, demand.ceiling_circuit, None, self._meter_inputs(demand, now))
+        if binding is not None:
+            cause = Cause.CIRCUIT if share.is_admitted else Cause.TURN
+            return Reason(cause, Authority.CONDUCTOR, binding.circuit, binding.phase, self._inputs(binding, demands, now))
+        if demand.ceiling_cause is Cause.VEHICLE:
+            return Reason(Cause.VEHICLE, Authority.VEHICLE)
+        return Reason(Cause.FULL, Authority.CHARGER)
+
+    def _inputs(self, binding: Capacity, demands: dict[EvseId, Demand], now: Instant) -> tuple[Input, ...]:
+        state = self.circuits.by_id[binding.circuit]
+        meter = self.meters.by_id.get(state.circuit.meter) if state.circuit.meter is not None else None
+        age_ms = meter.age_ms(now) if meter is not None else None
+        phase = binding.phase
+        users = sum(1 for d in demands.values() if weight_in(binding, d.claim.circuits, d.claim.phases))
+        if phase is None:
+            limit = Input("limit", state.circuit.limit_w or 0, "W")
+            other = Input("other-loads", state.background_ma.total, "mA", age_ms)
+            reserved = self.reserved.get(binding.circuit, ZERO).total
+        else:
+            limit = Input("limit", state.circuit.limit_ma[phase], "mA")
+            other = Input("other-loads", state.background_ma[phase], "mA", age_ms)
+            reserved = self.reserved.get(binding.circuit, ZERO)[phase]
+        return (limit, other, Input("reserved", reserved, "mA"), Input("vehicles", users, "count"))
+
+    def _meter_inputs(self, demand: Demand, now: Instant) -> tuple[Input, ...]:
+        if demand.ceiling_circuit is None:
+            return ()
+        meter_id = self.circuits.by_id[demand.ceiling_circuit].circuit.meter
+        meter = self.meters.by_id.get(meter_id) if meter_id is not None else None
+        age_ms = meter.age_ms(now) if meter is not None else None
+        return (Input("fallback", demand.claim.max_ma, "mA"), Input("meter-silent", age_ms or 0, "ms", age_ms))
+
+
+def _with_cause(reason: Reason, cause: Cause) -> Reason:
+    return Reason(cause, reason.authority, reason.circuit, reason.phase, reason.inputs)

@@ -1,0 +1,60 @@
+"""A session as the billing record the backend gets (MQTT contract, ``billing/session``)."""
+
+from __future__ import annotations
+
+from edgectl.domain.records import Session
+from edgectl.domain.time import iso
+from edgectl.domain.units import UtcMillis
+
+
+def session_body(session: Session) -> dict[str, object]:
+    """The ``session`` object: JSON-ready, integers and text only, so that its canonical form is unambiguous."""
+    return {
+        "id": session.id,
+        "charger": session.charger,
+        "evse": session.evse_number,
+        "connector": session.connector_number,
+        "transaction": session.transaction,
+        "id_token": session.id_token,
+        "auth": {
+            "how": session.authorisation.how,
+            "by": session.authorisation.by,
+            "status": session.authorisation.status,
+            "offline": session.authorisation.is_offline,
+        },
+        "started_at": iso(session.started_utc_ms),
+        "ended_at": _iso(session.ended_utc_ms),
+        "started_reported_at": _iso(session.started_reported_utc_ms),
+        "ended_reported_at": _iso(session.ended_reported_utc_ms),
+        "meter_start_wh": session.meter_start_wh,
+        "meter_stop_wh": session.meter_stop_wh,
+        "energy_wh": session.energy_wh,
+        "status": session.status.value,
+        "stop_reason": session.stop_reason,
+        "periods": [
+            {
+                "from": iso(period.from_utc_ms),
+                "to": iso(period.to_utc_ms),
+                "state": period.state.value,
+                "energy_wh": period.energy_wh,
+                "limit_reason": period.limit_cause.value,
+            }
+            for period in session.periods
+        ],
+        "signed_values": list(session.signed_values),
+        "tariff": None,
+        "cost": None,
+        "clock_quality": clock_quality(session),
+        "flags": list(session.flags),
+    }
+
+
+def clock_quality(session: Session) -> str:
+    """How far the charger's clock can be believed: ``synchronised``, ``corrected`` or ``unknown``."""
+    if any(flag.startswith("clock-") for flag in session.flags):
+        return "corrected"
+    return "synchronised" if session.started_reported_utc_ms is not None else "unknown"
+
+
+def _iso(utc_ms: UtcMillis | None) -> str | None:
+    return None if utc_ms is None else iso(utc_ms)

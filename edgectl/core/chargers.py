@@ -1,0 +1,115 @@
+"""What each charger is known to be: its link, its boot, its connectors. Facts only; limits live in ``limits``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from edgectl.domain.events import ChargerBooted, ChargerConnected, ConnectorStatus, StatusReported
+from edgectl.domain.ids import ChargerId
+from edgectl.domain.site import Charger, Site
+from edgectl.domain.time import Instant
+from edgectl.domain.units import Millis
+
+BOOT_GRACE_MS: Millis = 10_000
+"""A charger that reconnects need not send BootNotification (OCPP 1.6 allows it); after this long it is taken as usable."""
+
+
+class Fallback(StrEnum):
+    """The persistent safe default of a charger."""
+
+    UNKNOWN = "unknown"
+    ASKED = "asked"
+    INSTALLED = "installed"
+    REFUSED = "refused"
+
+
+@dataclass(slots=True)
+class Connector:
+    status: ConnectorStatus = ConnectorStatus.UNKNOWN
+    error_code: str | None = None
+
+    @property
+    def is_occupied(self) -> bool:
+        return self.status not in {ConnectorStatus.AVAILABLE, ConnectorStatus.UNAVAILABLE, ConnectorStatus.UNKNOWN}
+
+
+@dataclass(slots=True)
+class ChargerState:
+    """One charger as it is now."""
+
+    charger: Charger
+    is_connected: bool = False
+    link_number: int = 0
+    protocol: str | None = None
+    peer: str | None = None
+    security_profile: int | None = None
+    since_mono_ms: Millis | None = None
+    is_accepted: bool = False
+    vendor: str | None = None
+    model: str | None = None
+    serial: str | None = None
+    firmware: str | None = None
+    fallback: Fallback = Fallback.UNKNOWN
+    fallback_asked_mono_ms: Millis | None = None
+    detail: str = ""
+    connectors: dict[int, Connector] = field(default_factory=dict)
+    """By EVSE number; 0 is the charger as a whole."""
+
+    def connector(self, evse_number: int) -> Connector:
+        return self.connectors.setdefault(evse_number, Connector())
+
+    def connect(self, event: ChargerConnected, now: Instant) -> None:
+        self.is_connected = True
+        self.is_accepted = False
+        self.link_number = event.link_number
+        self.protocol = event.protocol
+        self.peer = event.peer
+        self.security_profile = event.security_profile
+        self.since_mono_ms = now.mono_ms
+        # A profile may not survive what happened meanwhile (some units forget on socket loss), so it is written again.
+        self.fallback = Fallback.UNKNOWN
+        self.fallback_asked_mono_ms = None
+
+    def disconnect(self, reason: str, now: Instant) -> None:
+        self.is_connected = False
+        self.is_accepted = False
+        self.since_mono_ms = now.mono_ms
+        self.detail = f"disconnected: {reason}"
+
+    def boot(self, event: ChargerBooted) -> None:
+        self.is_accepted = True
+        self.vendor = event.vendor
+        self.model = event.model
+        self.serial = event.serial or self.serial
+        self.firmware = event.firmware or self.firmware
+        self.fallback = Fallback.UNKNOWN
+        self.detail = ""
+
+    def report(self, event: StatusReported) -> None:
+        connector = self.connector(event.evse_number)
+        connector.status = event.status
+        connector.error_code = None if event.error_code in {None, "NoError"} else event.error_code
+
+
+class Chargers:
+    """All chargers of the site, by id."""
+
+    def __init__(self, site: Site) -> None:
+        self.by_id: dict[ChargerId, ChargerState] = {}
+        self.reload(site)
+
+    def reload(self, site: Site) -> None:
+        """Keep what is known of chargers that stay; forget those that left."""
+        known = self.by_id
+        self.by_id = {}
+        for charger in site.chargers:
+            state = known.get(charger.id) or ChargerState(charger)
+            if state.charger.fallback_ma != charger.fallback_ma or state.charger.max_ma != charger.max_ma:
+                state.fallback = Fallback.UNKNOWN
+                state.fallback_asked_mono_ms = None
+            state.charger = charger
+            self.by_id[charger.id] = state
+
+    def get(self, charger_id: ChargerId) -> ChargerState | None:
+        return self.by_id.get(charger_id)

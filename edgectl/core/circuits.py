@@ -1,0 +1,136 @@
+"""Background load and headroom of each conductor.
+
+What flows in a metered circuit is vehicles plus everything else. The vehicles' part is known only loosely: reports are up
+to a minute old and a vehicle needs seconds to follow a limit. So each vehicle contributes a range, which makes the
+background a range, and the estimate moves inside it no further than it must. A vehicle that follows its new limit is then
+not mistaken for a building that changes, and a building that changes shows at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from edgectl.core.meters import Meters, MeterState
+from edgectl.domain.ids import CircuitId
+from edgectl.domain.phases import ZERO, Phases
+from edgectl.domain.site import Circuit, MeterLoss, MeterRole, Site
+from edgectl.domain.time import Instant
+from edgectl.domain.units import Millis
+
+
+class Mode(StrEnum):
+    """On what the headroom of a circuit rests."""
+
+    METERED = "metered"
+    STATIC = "static"
+    """No meter: the configured other loads are assumed."""
+    HOLD = "hold"
+    """The meter is quiet; its last background stands for a while, and nobody is raised."""
+    SAFE = "safe"
+    """The meter is quiet: fallbacks only."""
+    STOP = "stop"
+    """The meter is quiet: nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What one EVSE below a circuit may be drawing at the moment of the meter reading, per site phase."""
+
+    low_ma: Phases
+    high_ma: Phases
+
+
+@dataclass(slots=True)
+class CircuitState:
+    circuit: Circuit
+    mode: Mode = Mode.STATIC
+    background_ma: Phases = ZERO
+    measured_ma: Phases | None = None
+    last_good_mono_ms: Millis | None = None
+    over_since_mono_ms: Millis | None = None
+    _seen_mono_ms: Millis | None = field(default=None)
+
+    @property
+    def limit_ma(self) -> Phases:
+        return self.circuit.limit_ma
+
+    def headroom_ma(self, margin_ma: int) -> Phases:
+        """What the chargers below may share, keeping ``margin_ma`` free. May be negative."""
+        return self.circuit.limit_ma - self.background_ma - Phases.uniform(margin_ma)
+
+    def over_limit_ms(self, now: Instant) -> Millis:
+        return 0 if self.over_since_mono_ms is None else now.mono_ms - self.over_since_mono_ms
+
+
+class Circuits:
+    def __init__(self, site: Site) -> None:
+        self.by_id: dict[CircuitId, CircuitState] = {}
+        self.reload(site)
+
+    def reload(self, site: Site) -> None:
+        known = self.by_id
+        self.by_id = {}
+        for circuit in site.circuits:
+            state = known.get(circuit.id) or CircuitState(circuit)
+            state.circuit = circuit
+            self.by_id[circuit.id] = state
+
+    def update(self, meters: Meters, draws: dict[CircuitId, Sequence[Draw]], now: Instant) -> None:
+        """Take in the newest meter readings. ``draws`` lists the EVSEs below each circuit."""
+        for state in self.by_id.values():
+            circuit = state.circuit
+            meter = meters.by_id.get(circuit.meter) if circuit.meter is not None else None
+            if meter is None:
+                state.mode = Mode.STATIC
+                state.measured_ma = None
+                state.background_ma = circuit.other_loads_ma
+            else:
+                self._update_metered(state, meter, draws.get(circuit.id, ()), now)
+
+    def _update_metered(self, state: CircuitState, meter: MeterState, draws: Sequence[Draw], now: Instant) -> None:
+        circuit = state.circuit
+        measured_ma = meter.current_ma(now)
+        if measured_ma is None or meter.good is None:
+            state.measured_ma = None
+            state.over_since_mono_ms = None
+            self._lose(state, now)
+            return
+        is_new = state._seen_mono_ms != meter.good.completed_mono_ms
+        was_metered = state.mode is Mode.METERED
+        state.mode = Mode.METERED
+        state.last_good_mono_ms = meter.good.completed_mono_ms
+        state.measured_ma = measured_ma
+        if meter.meter.role is MeterRole.CONSUMER:
+            state.background_ma = (measured_ma + circuit.other_loads_ma).at_least(ZERO)
+            return
+        if is_new or not was_metered:
+            state._seen_mono_ms = meter.good.completed_mono_ms
+            low_ma = high_ma = measured_ma
+            for draw in draws:
+                low_ma -= draw.high_ma
+                high_ma -= draw.low_ma
+            # The first estimate after a loss is the pessimistic end of the range.
+            estimate_ma = state.background_ma if was_metered else high_ma
+            state.background_ma = estimate_ma.at_least(low_ma).at_most(high_ma).at_least(ZERO)
+            if not measured_ma.fits(circuit.limit_ma):
+                if state.over_since_mono_ms is None:
+                    state.over_since_mono_ms = now.mono_ms
+            else:
+                state.over_since_mono_ms = None
+
+    def _lose(self, state: CircuitState, now: Instant) -> None:
+        circuit = state.circuit
+        if circuit.on_meter_loss is MeterLoss.STOP:
+            state.mode = Mode.STOP
+        elif (
+            circuit.on_meter_loss is MeterLoss.HOLD
+            and state.last_good_mono_ms is not None
+            and now.mono_ms - state.last_good_mono_ms <= circuit.hold_ms
+        ):
+            state.mode = Mode.HOLD
+            return
+        else:
+            state.mode = Mode.SAFE
+        state.background_ma = circuit.other_loads_ma

@@ -1,0 +1,403 @@
+"""The one door of the core: an event and its moment in, decisions out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from edgectl.core.alarms import Alarms
+from edgectl.core.authorization import Authorization
+from edgectl.core.balancing import Balancing
+from edgectl.core.chargers import BOOT_GRACE_MS, Chargers, ChargerState, Fallback
+from edgectl.core.meters import Meters
+from edgectl.core.picture import Refused, Uplink, draw_picture
+from edgectl.core.publishing import StatePublishing
+from edgectl.core.sessions import Sessions
+from edgectl.domain.decisions import (
+    Acknowledge,
+    BootAnswer,
+    Decision,
+    InstallFallback,
+    Keep,
+    Reply,
+    SetLimit,
+    TokenAnswer,
+    WakeUplink,
+)
+from edgectl.domain.events import (
+    ChargerBooted,
+    ChargerConnected,
+    ChargerDisconnected,
+    ChargerNotified,
+    ChargerRefused,
+    ConnectorStatus,
+    Event,
+    FallbackAnswered,
+    HeartbeatReceived,
+    InputRefused,
+    LimitAnswered,
+    MeterRead,
+    MeterValuesReported,
+    Outcome,
+    PublishRefused,
+    ReceiptReceived,
+    RequestAnswered,
+    SiteReloaded,
+    StatusReported,
+    StopRequested,
+    StoreChanged,
+    Tick,
+    TokenPresented,
+    TransactionEnded,
+    TransactionStarted,
+    UplinkChanged,
+)
+from edgectl.domain.ids import ChargerId, EvseId
+from edgectl.domain.reasons import Cause
+from edgectl.domain.records import EventKept, ParkKept, PeriodState, ReceiptKept, Restored
+from edgectl.domain.site import Site
+from edgectl.domain.time import Instant
+from edgectl.domain.units import Millis, Watts
+from edgectl.domain.views import SiteView
+from edgectl.ports import IdSource
+
+OFFLINE_ALARM_MS: Millis = 60_000
+"""A charger that reconnects within a minute is not worth waking anybody."""
+OVER_LIMIT_ALARM_MS: Millis = 5_000
+FALLBACK_RETRY_MS: Millis = 60_000
+PENDING_INTERVAL_S = 60
+"""How soon an unknown charger asks again whether it has been adopted."""
+REFUSED_COUNT = 100
+"""Strangers remembered for the adoption list; the oldest is forgotten."""
+
+
+class Controller:
+    """All decisions of one site. ``heartbeat_s`` is what a booting charger is told."""
+
+    def __init__(self, site: Site, restored: Restored, ids: IdSource, now: Instant, *, heartbeat_s: int = 300) -> None:
+        self.site = site
+        self._heartbeat_s = heartbeat_s
+        self._started = now
+        self._chargers = Chargers(site)
+        self._meters = Meters(site)
+        self._authorization = Authorization(site)
+        self._sessions = Sessions(restored, self._authorization, ids)
+        self._balancing = Balancing(site, self._chargers, self._meters, self._sessions, self._authorization, now)
+        self._alarms = Alarms()
+        self._publishing = StatePublishing()
+        self._counters: Counter[str] = Counter()
+        self._refused: dict[ChargerId, Refused] = {}
+        self._uplink = Uplink(is_connected=False, detail="not connected yet")
+        self._is_store_healthy = True
+        self._marked: dict[EvseId, tuple[PeriodState, Cause]] = {}
+        self._handlers: dict[type[Any], Callable[[Any, Instant], list[Decision]]] = {
+            ChargerConnected: self._on_connected,
+            ChargerDisconnected: self._on_disconnected,
+            ChargerRefused: self._on_refused,
+            ChargerBooted: self._on_booted,
+            HeartbeatReceived: self._on_acknowledged,
+            StatusReported: self._on_status,
+            TokenPresented: self._on_token,
+            TransactionStarted: self._on_started,
+            MeterValuesReported: self._on_meter_values,
+            TransactionEnded: self._on_ended,
+            ChargerNotified: self._on_notified,
+            LimitAnswered: self._on_limit_answered,
+            FallbackAnswered: self._on_fallback_answered,
+            RequestAnswered: self._on_request_answered,
+            MeterRead: self._on_meter_read,
+            UplinkChanged: self._on_uplink,
+            ReceiptReceived: self._on_receipt,
+            PublishRefused: self._on_publish_refused,
+            InputRefused: self._on_input_refused,
+            Tick: self._on_tick,
+            SiteReloaded: self._on_reloaded,
+            StoreChanged: self._on_store,
+            StopRequested: self._on_stop_requested,
+        }
+
+    def handle(self, event: Event, now: Instant) -> list[Decision]:
+        """Decide. Every ``Call`` inside an event gets exactly one ``Reply`` in the returned list."""
+        return self._handlers[type(event)](event, now)
+
+    def picture(self, now: Instant) -> SiteView:
+        """The state as people are shown it. Changes nothing."""
+        return draw_picture(
+            self.site,
+            self._balancing,
+            self._sessions,
+            self._alarms,
+            uplink=self._uplink,
+            is_store_healthy=self._is_store_healthy,
+            refused=tuple(self._refused.values()),
+            counters=self._counters,
+            started=self._started,
+            now=now,
+        )
+
+    # --- chargers -----------------------------------------------------------------------------------------------------
+
+    def _on_connected(self, event: ChargerConnected, now: Instant) -> list[Decision]:
+        state = self._chargers.get(event.charger)
+        if state is None:
+            self._note_stranger(event.charger, event.peer, "unknown charger, waiting to be adopted", now)
+            return []
+        state.connect(event, now)
+        return self._balancing.reassert(state.charger, now)
+
+    def _on_disconnected(self, event: ChargerDisconnected, now: Instant) -> list[Decision]:
+        state = self._chargers.get(event.charger)
+        if state is None or state.link_number != event.link_number:
+            return []
+        state.disconnect(event.reason, now)
+        return self._control(now)
+
+    def _on_refused(self, event: ChargerRefused, now: Instant) -> list[Decision]:
+        self._counters["chargers_refused"] += 1
+        self._note_stranger(event.charger, event.peer, event.reason, now)
+        return []
+
+    def _note_stranger(self, charger: ChargerId, peer: str, reason: str, now: Instant) -> None:
+        known = self._refused.pop(charger, None)
+        count = known.attempt_count + 1 if known else 1
+        self._refused[charger] = Refused(charger, peer, reason, now.utc_ms, count)
+        while len(self._refused) > REFUSED_COUNT:
+            del self._refused[next(iter(self._refused))]
+
+    def _on_booted(self, event: ChargerBooted, now: Instant) -> list[Decision]:
+        state = self._chargers.get(event.call.charger)
+        if state is None:
+            return [Reply(event.call, BootAnswer(is_accepted=False, interval_s=PENDING_INTERVAL_S))]
+        state.boot(event)
+        self._refused.pop(event.call.charger, None)
+        answer = Reply(event.call, BootAnswer(is_accepted=True, interval_s=self._heartbeat_s))
+        return [answer, *self._install_fallback(state, now), *self._control(now)]
+
+    def _install_fallback(self, state: ChargerState, now: Instant) -> list[Decision]:
+        charger = state.charger
+        state.fallback = Fallback.ASKED
+        state.fallback_asked_mono_ms = now.mono_ms
+        return [
+            InstallFallback(
+                charger=charger.id,
+                fallback_ma=charger.fallback_ma,
+                fallback_w=self.site.power_w(charger, charger.fallback_ma),
+                max_ma=charger.max_ma,
+                max_w=self.site.power_w(charger, charger.max_ma),
+                kind=charger.kind,
+            )
+        ]
+
+    def _on_fallback_answered(self, event: FallbackAnswered, now: Instant) -> list[Decision]:
+        state = self._chargers.get(event.charger)
+        if state is None:
+            return []
+        is_installed = event.outcome is Outcome.ACCEPTED
+        state.fallback = Fallback.INSTALLED if is_installed else Fallback.REFUSED
+        if not is_installed:
+            state.detail = f"fallback {event.outcome.value}: {event.detail}".rstrip(": ")
+        return self._alarms.set("fallback-refused", event.charger, not is_installed, event.detail, now)
+
+    def _on_acknowledged(self, event: HeartbeatReceived, _now: Instant) -> list[Decision]:
+        return [Reply(event.call, Acknowledge())]
+
+    def _on_notified(self, event: ChargerNotified, now: Instant) -> list[Decision]:
+        body: dict[str, object] = dict(event.detail)
+        kept = Keep(EventKept(event.kind, event.call.charger, now.utc_ms, body))
+        return [kept, Reply(event.call, Acknowledge()), WakeUplink()]
+
+    def _on_request_answered(self, event: RequestAnswered, now: Instant) -> list[Decision]:
+        body: dict[str, object] = {
+            "ask": event.ask_id,
+            "outcome": event.outcome.value,
+            "status": event.status,
+            **dict(event.detail),
+        }
+        return [Keep(EventKept("request-answered", event.charger, now.utc_ms, body)), WakeUplink()]
+
+    def _on_status(self, event: StatusReported, now: Instant) -> list[Decision]:
+        reply = Reply(event.call, Acknowledge())
+        state = self._chargers.get(event.call.charger)
+        if state is None:
+            return [reply]
+        state.report(event)
+        evse = EvseId(state.charger.id, event.evse_number)
+        vehicle = self._balancing.vehicles.get(evse)
+        if vehicle is not None:
+            vehicle.status = event.status
+        faulted = self._alarms.set(
+            "connector-faulted",
+            f"{state.charger.id}/{event.evse_number}",
+            event.status is ConnectorStatus.FAULTED,
+            event.error_code or event.info or "",
+            now,
+        )
+        return [reply, *faulted, *self._control(now)]
+
+    # --- transactions -------------------------------------------------------------------------------------------------
+
+    def _on_token(self, event: TokenPresented, now: Instant) -> list[Decision]:
+        return [Reply(event.call, TokenAnswer(self._authorization.verdict(event.token, now.utc_ms)))]
+
+    def _on_started(self, event: TransactionStarted, now: Instant) -> list[Decision]:
+        charger_id = event.call.charger
+        evse = EvseId(charger_id, event.evse_number)
+        before = self._sessions.at(evse)
+        decisions = self._sessions.start(event, self._rated_w(charger_id), now)
+        session = self._sessions.at(evse)
+        if session is not None and (before is None or before.id != session.id):
+            if before is not None:
+                self._balancing.close_session(evse, now)
+            self._balancing.open_session(evse, now)
+            state = self._chargers.get(charger_id)
+            vehicle = self._balancing.vehicles.get(evse)
+            if state is not None and vehicle is not None:
+                vehicle.status = state.connector(event.evse_number).status
+        return [*decisions, *self._control(now)]
+
+    def _on_meter_values(self, event: MeterValuesReported, now: Instant) -> list[Decision]:
+        session = self._sessions.find(event.call.charger, event.transaction)
+        evse = session.evse if session is not None else EvseId(event.call.charger, event.evse_number)
+        vehicle = self._balancing.vehicles.get(evse)
+        for sample in event.samples:
+            self._counters["samples_dropped"] += len(sample.dropped)
+            if vehicle is not None:
+                vehicle.report(sample, self.site.voltage_mv, now)
+        if vehicle is not None and event.charging_state is not None:
+            vehicle.status = event.charging_state
+        state, cause = self._period(evse)
+        decisions = self._sessions.progress(event, self._rated_w(event.call.charger), state, cause, now)
+        return [*decisions, *self._control(now)]
+
+    def _on_ended(self, event: TransactionEnded, now: Instant) -> list[Decision]:
+        open_before = {session.evse for session in self._sessions.open.values() if session.charger == event.call.charger}
+        decisions = self._sessions.stop(event, self._rated_w(event.call.charger), now)
+        for evse in open_before:
+            if self._sessions.at(evse) is None:
+                self._balancing.close_session(evse, now)
+                self._marked.pop(evse, None)
+        return [*decisions, *self._control(now)]
+
+    def _rated_w(self, charger_id: ChargerId) -> Watts:
+        state = self._chargers.get(charger_id)
+        # A session of a charger that has left the configuration is judged by the widest plug there is.
+        return self.site.power_w(state.charger, state.charger.max_ma) if state else 1_000_000
+
+    def _on_stop_requested(self, event: StopRequested, now: Instant) -> list[Decision]:
+        body: dict[str, object] = {"session": event.session, "actor": event.actor, "result": "not-supported"}
+        return [Keep(EventKept("stop-requested", event.session, now.utc_ms, body))]
+
+    # --- limits -------------------------------------------------------------------------------------------------------
+
+    def _on_limit_answered(self, event: LimitAnswered, now: Instant) -> list[Decision]:
+        evse = EvseId(event.charger, event.evse_number)
+        limit = self._balancing.limits.get(evse)
+        if limit is None:
+            return []
+        refused = limit.answer(event)
+        if refused is not None:
+            self._counters[f"limits_{event.outcome.value.replace('-', '_')}"] += 1
+        alarm = self._alarms.set("limit-refused", str(evse), limit.refused_count >= 3, limit.trouble, now)
+        return [*alarm, *self._control(now)]
+
+    def _on_meter_read(self, event: MeterRead, now: Instant) -> list[Decision]:
+        self._meters.read(event.reading)
+        return self._control(now)
+
+    def _on_tick(self, _event: Tick, now: Instant) -> list[Decision]:
+        decisions = self._control(now)
+        for state in self._chargers.by_id.values():
+            decisions += self._watch_charger(state, now)
+        for meter in self._meters.by_id.values():
+            is_lost = meter.current_ma(now) is None
+            decisions += self._alarms.set("meter-lost", meter.meter.id, is_lost, meter.trouble or "reading too old", now)
+        for circuit in self._balancing.circuits.by_id.values():
+            is_over = circuit.over_limit_ms(now) >= OVER_LIMIT_ALARM_MS
+            decisions += self._alarms.set("circuit-over-limit", circuit.circuit.id, is_over, "measured above its limit", now)
+        return [*decisions, *self._publishing.changes(self.picture(now), now)]
+
+    def _watch_charger(self, state: ChargerState, now: Instant) -> list[Decision]:
+        charger = state.charger.id
+        if not state.is_connected:
+            since_ms = state.since_mono_ms if state.since_mono_ms is not None else self._started.mono_ms
+            is_away = now.mono_ms - since_ms >= OFFLINE_ALARM_MS
+            return self._alarms.set("charger-offline", charger, is_away, state.detail or "never connected", now)
+        decisions = self._alarms.set("charger-offline", charger, False, "", now)
+        connected_ms = now.mono_ms - (state.since_mono_ms or 0)
+        if state.fallback is Fallback.UNKNOWN and (state.is_accepted or connected_ms >= BOOT_GRACE_MS):
+            return [*decisions, *self._install_fallback(state, now)]
+        asked_ms = state.fallback_asked_mono_ms
+        if state.fallback is Fallback.REFUSED and asked_ms is not None and now.mono_ms - asked_ms >= FALLBACK_RETRY_MS:
+            return [*decisions, *self._install_fallback(state, now)]
+        return decisions
+
+    def _control(self, now: Instant) -> list[Decision]:
+        """One control step, and what it means for the running sessions' spans."""
+        decisions = self._balancing.step(now)
+        for evse in self._balancing.vehicles:
+            mark = self._period(evse)
+            if self._marked.get(evse) != mark:
+                self._marked[evse] = mark
+                decisions += self._sessions.mark(evse, *mark, now)
+        self._counters["control_steps"] += 1
+        self._counters["limits_sent"] += sum(isinstance(decision, SetLimit) for decision in decisions)
+        return decisions
+
+    def _period(self, evse: EvseId) -> tuple[PeriodState, Cause]:
+        """What the vehicle does, and when it does nothing, whose doing that is."""
+        vehicle = self._balancing.vehicles.get(evse)
+        limit = self._balancing.limits.get(evse)
+        if vehicle is None or limit is None:
+            return PeriodState.CHARGING, Cause.IDLE
+        cause = limit.commanded.reason.cause if limit.commanded is not None else Cause.IDLE
+        if vehicle.is_drawing:
+            return PeriodState.CHARGING, cause
+        if limit.commanded_ma == 0 or vehicle.status is ConnectorStatus.SUSPENDED_EVSE:
+            return PeriodState.SUSPENDED_EVSE, cause
+        if vehicle.reported_mono_ms is None:
+            return PeriodState.CHARGING, cause  # nothing said yet: it has only just begun
+        return PeriodState.SUSPENDED_EV, cause
+
+    # --- uplink, host -------------------------------------------------------------------------------------------------
+
+    def _on_uplink(self, event: UplinkChanged, now: Instant) -> list[Decision]:
+        self._uplink = Uplink(event.is_connected, event.detail)
+        if event.is_connected:
+            self._publishing.forget()
+            return [*self._publishing.changes(self.picture(now), now), WakeUplink()]
+        return []
+
+    def _on_receipt(self, event: ReceiptReceived, now: Instant) -> list[Decision]:
+        self._counters["receipts"] += 1
+        rejected = tuple((item.record_id, item.rev, f"{item.code}: {item.reason}") for item in event.rejected)
+        kept = ReceiptKept(event.stream, event.epoch, event.acked_through, event.acked, rejected, now.utc_ms)
+        alarms: list[Decision] = []
+        if rejected:
+            record_id, rev, why = rejected[-1]
+            alarms = self._alarms.set("record-rejected", event.stream, True, f"{record_id} rev {rev}: {why}", now)
+        return [Keep(kept), WakeUplink(), *alarms]
+
+    def _on_publish_refused(self, event: PublishRefused, now: Instant) -> list[Decision]:
+        self._counters["publishes_refused"] += 1
+        detail = f"outbox row {event.outbox_seq}: {event.reason}"
+        alarm = self._alarms.set("record-parked", "outbox", True, detail, now)
+        return [Keep(ParkKept(event.outbox_seq, event.reason, now.utc_ms)), *alarm, WakeUplink()]
+
+    def _on_input_refused(self, event: InputRefused, _now: Instant) -> list[Decision]:
+        self._counters[f"input_refused_{event.door}"] += 1
+        return []
+
+    def _on_store(self, event: StoreChanged, now: Instant) -> list[Decision]:
+        self._is_store_healthy = event.is_healthy
+        return self._alarms.set("store-failed", "ledger", not event.is_healthy, event.detail, now)
+
+    def _on_reloaded(self, event: SiteReloaded, now: Instant) -> list[Decision]:
+        self.site = event.site
+        self._chargers.reload(event.site)
+        self._meters.reload(event.site)
+        self._authorization.reload(event.site)
+        self._balancing.reload(event.site)
+        for session in self._sessions.open.values():
+            self._balancing.open_session(session.evse, now)
+        return self._control(now)

@@ -1,0 +1,194 @@
+"""From the state of chargers, vehicles and circuits to the problem ``allocation`` solves: claims, reserves, capacities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgectl.core.allocation import Capacity, Claim
+from edgectl.core.authorization import Authorization
+from edgectl.core.chargers import BOOT_GRACE_MS, Chargers, ChargerState
+from edgectl.core.circuits import Circuits, Draw, Mode
+from edgectl.core.limits import EvseLimit
+from edgectl.core.sessions import Sessions
+from edgectl.core.turns import Turns
+from edgectl.core.vehicles import SETTLE_MS, Vehicle
+from edgectl.domain.ids import CircuitId, EvseId
+from edgectl.domain.phases import ALL_PHASES, ZERO, Phase, Phases
+from edgectl.domain.reasons import Cause
+from edgectl.domain.site import Site, Strategy
+from edgectl.domain.time import Instant
+from edgectl.domain.units import MilliAmps, Millis
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """One EVSE that can be told what to do, and why its maximum is what it is."""
+
+    claim: Claim
+    ceiling_cause: Cause
+    ceiling_circuit: CircuitId | None = None
+    is_urgent: bool = False
+    """Its ceiling has dropped for safety: a lower limit waits for nothing."""
+    is_held: bool = False
+    """It must not be raised now."""
+
+
+def is_commandable(state: ChargerState, now: Instant) -> bool:
+    """Connected, and either booted or quiet about booting for long enough."""
+    if not state.is_connected or state.since_mono_ms is None:
+        return False
+    return state.is_accepted or now.mono_ms - state.since_mono_ms >= BOOT_GRACE_MS
+
+
+def draw_of(limit: EvseLimit, vehicle: Vehicle, now: Instant) -> Draw:
+    """The range of what this vehicle may have drawn at the last meter reading."""
+    commanded_ma = Phases.on(vehicle.phases, limit.commanded_ma)
+    reported_ma = vehicle.drawn_ma(now)
+    low_ma = ZERO if reported_ma is None else reported_ma.at_most(commanded_ma)
+    settled_at_ms = limit.changed_mono_ms + SETTLE_MS
+    if reported_ma is not None and vehicle.reported_mono_ms is not None and vehicle.reported_mono_ms >= settled_at_ms:
+        return Draw(low_ma, low_ma)
+    if now.mono_ms < settled_at_ms:
+        return Draw(low_ma, commanded_ma.at_least(Phases.on(vehicle.phases, limit.previous_ma)))
+    return Draw(low_ma, commanded_ma)
+
+
+@dataclass(slots=True)
+class Departed:
+    """A vehicle that has just stopped: the meter may still show it for a moment."""
+
+    circuit: CircuitId
+    high_ma: Phases
+    until_mono_ms: Millis
+
+
+class DemandBook:
+    """Builds the demands and reserves of one control step."""
+
+    def __init__(
+        self,
+        site: Site,
+        chargers: Chargers,
+        sessions: Sessions,
+        authorization: Authorization,
+        turns: Turns,
+        limits: dict[EvseId, EvseLimit],
+        vehicles: dict[EvseId, Vehicle],
+    ) -> None:
+        self.chargers = chargers
+        self.sessions = sessions
+        self.authorization = authorization
+        self.turns = turns
+        self.limits = limits
+        self.vehicles = vehicles
+        self.departed: list[Departed] = []
+        self.reload(site)
+
+    def reload(self, site: Site) -> None:
+        self.site = site
+        self.paths = {circuit.id: tuple(c.id for c in site.path(circuit.id)) for circuit in site.circuits}
+
+    def draws(self, now: Instant) -> dict[CircuitId, list[Draw]]:
+        """The vehicles below each circuit."""
+        found: dict[CircuitId, list[Draw]] = {circuit.id: [] for circuit in self.site.circuits}
+        for state in self.chargers.by_id.values():
+            for evse in state.charger.evses:
+                vehicle = self.vehicles.get(evse)
+                if vehicle is None:
+                    continue
+                draw = draw_of(self.limits[evse], vehicle, now)
+                for circuit in self.paths[state.charger.circuit]:
+                    found[circuit].append(draw)
+        self.departed = [gone for gone in self.departed if gone.until_mono_ms > now.mono_ms]
+        for gone in self.departed:
+            for circuit in self.paths.get(gone.circuit, ()):
+                found[circuit].append(Draw(ZERO, gone.high_ma))
+        return found
+
+    def reserves(self, now: Instant) -> dict[CircuitId, Phases]:
+        """What must be left free for chargers that cannot be told anything."""
+        reserved = {circuit.id: ZERO for circuit in self.site.circuits}
+        for state in self.chargers.by_id.values():
+            if is_commandable(state, now):
+                continue
+            for evse in state.charger.evses:
+                worst_ma = self.silent_worst_ma(state, evse, now)
+                for circuit in self.paths[state.charger.circuit]:
+                    reserved[circuit] += worst_ma
+        return reserved
+
+    def silent_worst_ma(self, state: ChargerState, evse: EvseId, now: Instant) -> Phases:
+        """A charger we cannot reach may at any time serve somebody at its fallback, or still run on its last lease."""
+        vehicle = self.vehicles.get(evse)
+        drawn_ma = vehicle.drawn_ma(now) if vehicle is not None else None
+        worst_ma = self.limits[evse].silent_worst_ma(now, drawn_ma.largest if drawn_ma else None)
+        return Phases.on(state.charger.phases, worst_ma)
+
+    def demands(self, circuits: Circuits, now: Instant) -> dict[EvseId, Demand]:
+        """Every EVSE with a session whose charger can be told what to do."""
+        found: dict[EvseId, Demand] = {}
+        for state in self.chargers.by_id.values():
+            if not is_commandable(state, now):
+                continue
+            for evse in state.charger.evses:
+                if evse in self.vehicles:
+                    found[evse] = self._demand(state, evse, circuits)
+        return found
+
+    def _demand(self, state: ChargerState, evse: EvseId, circuits: Circuits) -> Demand:
+        charger = state.charger
+        vehicle = self.vehicles[evse]
+        limit = self.limits[evse]
+        path = self.paths[charger.circuit]
+        ceiling_ma: MilliAmps = charger.max_ma
+        cause, at = Cause.FULL, None
+        is_urgent = is_held = False
+        wanted_ma = charger.min_ma if vehicle.is_satisfied else vehicle.wanted_ma
+        if wanted_ma is not None and wanted_ma < ceiling_ma:
+            ceiling_ma, cause = wanted_ma, Cause.VEHICLE
+        for circuit in path:
+            mode = circuits.by_id[circuit].mode
+            if mode is Mode.HOLD:
+                is_held = True
+            elif mode in {Mode.SAFE, Mode.STOP}:
+                safe_ma = charger.fallback_ma if mode is Mode.SAFE else 0
+                is_urgent = True
+                if safe_ma < ceiling_ma:
+                    ceiling_ma, cause, at = safe_ma, Cause.METER_LOST, circuit
+        session = self.sessions.at(evse)
+        priority = self.authorization.priority(session.id_token if session else None)
+        by_priority = -priority if self.site.balancing.strategy is Strategy.PRIORITY else 0
+        claim = Claim(
+            evse=evse,
+            circuits=path,
+            phases=vehicle.phases,
+            min_ma=charger.min_ma,
+            max_ma=ceiling_ma,
+            rank=(by_priority, 1 if vehicle.is_satisfied else 0, self.turns.place(evse)),
+        )
+        if limit.commanded is not None and is_held:
+            claim = Claim(claim.evse, path, claim.phases, claim.min_ma, min(ceiling_ma, limit.commanded_ma), claim.rank)
+        return Demand(claim, cause, at, is_urgent, is_held)
+
+
+def capacities(site: Site, circuits: Circuits, reserved: dict[CircuitId, Phases], *, margin_percent: int) -> list[Capacity]:
+    """What each conductor can give to those who can be told. ``margin_percent`` of the configured margin is kept free."""
+    found: list[Capacity] = []
+    for circuit in site.circuits:
+        state = circuits.by_id[circuit.id]
+        free_ma = state.headroom_ma(circuit.margin_ma * margin_percent // 100) - reserved[circuit.id]
+        found.extend(Capacity(circuit.id, phase, free_ma[phase]) for phase in ALL_PHASES)
+        if circuit.limit_w is not None:
+            total_ma = circuit.limit_w * 1_000_000 // site.voltage_mv
+            used_ma = state.background_ma.total + reserved[circuit.id].total + circuit.margin_ma * margin_percent // 100
+            found.append(Capacity(circuit.id, None, total_ma - used_ma))
+    return found
+
+
+def weight_in(capacity: Capacity, circuits: tuple[CircuitId, ...], phases: tuple[Phase, ...]) -> int:
+    """How many times a current on ``phases`` through ``circuits`` counts in this capacity."""
+    if capacity.circuit not in circuits:
+        return 0
+    if capacity.phase is None:
+        return len(phases)
+    return 1 if capacity.phase in phases else 0

@@ -1,0 +1,149 @@
+"""Commanded, confirmed and worst credible current of each EVSE. Most control bugs are two of these in one variable.
+
+*Commanded* is what we sent last. *Confirmed* is what the charger accepted, until its lease ends. *Worst* is what it may draw
+at this moment if everything unproven turns out badly: that is what others must leave room for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from edgectl.domain.events import LimitAnswered, Outcome
+from edgectl.domain.ids import EvseId
+from edgectl.domain.reasons import Authority, Cause, Reason
+from edgectl.domain.site import Charger
+from edgectl.domain.time import Instant
+from edgectl.domain.units import MilliAmps, Millis
+
+RETRY_MS: Millis = 10_000
+"""A refused or unanswered limit is tried again this long after; sooner would only fill the charger's queue."""
+
+LEASE_GRACE_MS: Millis = 60_000
+"""A charger ends a lease on its own clock, which may lag ours by this much between two clock updates."""
+
+IDLE_REASON = Reason(Cause.IDLE, Authority.CHARGER)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One limit we sent."""
+
+    number: int
+    limit_ma: MilliAmps
+    sent_mono_ms: Millis
+    lease_end_mono_ms: Millis
+    reason: Reason
+
+
+@dataclass(slots=True)
+class EvseLimit:
+    """The limit of one EVSE. Without a session only the persistent fallback applies."""
+
+    evse: EvseId
+    charger: Charger
+    commanded: Order | None = None
+    previous_ma: MilliAmps = 0
+    """What was commanded before the last change; a vehicle may still draw it while it follows."""
+    confirmed_ma: MilliAmps | None = None
+    confirmed_until_mono_ms: Millis = 0
+    unanswered: dict[int, Order] = field(default_factory=dict)
+    changed_mono_ms: Millis = -1_000_000
+    raise_wanted_since_mono_ms: Millis | None = None
+    refused_count: int = 0
+    trouble: str = ""
+    reason: Reason = IDLE_REASON
+    """Why the limit is what it is now; moves on between orders, e.g. while a raise waits."""
+
+    def open(self, now: Instant, *, confirmed_ma: MilliAmps | None = None, lease_ms: Millis = 0) -> None:
+        """A session begins: the vehicle is at the fallback until told. After a restart the old lease may still run
+        (``confirmed_ma``, ``lease_ms``): then that is the worst until answered."""
+        self.commanded = None
+        self.previous_ma = confirmed_ma if confirmed_ma is not None else self.charger.fallback_ma
+        self.confirmed_ma = confirmed_ma
+        self.confirmed_until_mono_ms = now.mono_ms + lease_ms
+        self.unanswered.clear()
+        self.changed_mono_ms = now.mono_ms
+        self.raise_wanted_since_mono_ms = None
+        self.refused_count = 0
+        self.trouble = ""
+
+    def close(self) -> None:
+        """The session is over; a transaction profile dies with its transaction."""
+        self.commanded = None
+        self.previous_ma = 0
+        self.confirmed_ma = None
+        self.unanswered.clear()
+        self.raise_wanted_since_mono_ms = None
+        self.trouble = ""
+        self.reason = IDLE_REASON
+
+    @property
+    def commanded_ma(self) -> MilliAmps:
+        """What the charger was last told, or what it falls to without us."""
+        return self.charger.fallback_ma if self.commanded is None else self.commanded.limit_ma
+
+    def confirmed_now_ma(self, now: Instant) -> MilliAmps | None:
+        """The accepted limit while its lease runs."""
+        if self.confirmed_ma is None or now.mono_ms >= self.confirmed_until_mono_ms:
+            return None
+        return self.confirmed_ma
+
+    def worst_ma(self, now: Instant, measured_ma: MilliAmps | None) -> MilliAmps:
+        """The largest current this EVSE may draw now, as far as anything is proven."""
+        standing_ma = self.charger.fallback_ma
+        if self.confirmed_ma is not None:
+            if now.mono_ms < self.confirmed_until_mono_ms:
+                standing_ma = self.confirmed_ma
+            elif now.mono_ms < self.confirmed_until_mono_ms + LEASE_GRACE_MS:
+                standing_ma = max(self.confirmed_ma, self.charger.fallback_ma)
+        waiting_ma = max((order.limit_ma for order in self.unanswered.values()), default=0)
+        return min(self.charger.max_ma, max(standing_ma, waiting_ma, measured_ma or 0))
+
+    def silent_worst_ma(self, now: Instant, measured_ma: MilliAmps | None) -> MilliAmps:
+        """The same for a charger that does not hear us: when its lease ends it goes to its fallback."""
+        return max(self.worst_ma(now, measured_ma), self.charger.fallback_ma)
+
+    def note_order(self, order: Order) -> None:
+        if self.commanded is None or order.limit_ma != self.commanded.limit_ma:
+            self.previous_ma = self.commanded_ma
+            self.changed_mono_ms = order.sent_mono_ms
+        self.commanded = order
+        self.unanswered[order.number] = order
+        # The link holds one order in flight and one in its queue, so three unanswered ones cannot be; keep the newest.
+        while len(self.unanswered) > 3:
+            del self.unanswered[min(self.unanswered)]
+
+    def answer(self, event: LimitAnswered) -> Order | None:
+        """Take in a charger's answer. Returns the order when the charger did not accept it."""
+        order = self.unanswered.pop(event.order_number, None)
+        if order is None:
+            return None
+        if event.outcome is Outcome.ACCEPTED:
+            for number in [number for number in self.unanswered if number < order.number]:
+                del self.unanswered[number]
+            self.confirmed_ma = order.limit_ma
+            self.confirmed_until_mono_ms = order.lease_end_mono_ms
+            self.refused_count = 0
+            self.trouble = ""
+            return None
+        if event.outcome is Outcome.SUPERSEDED:
+            return None
+        self.refused_count += 1
+        self.trouble = f"limit {order.limit_ma / 1000:g} A {event.outcome.value}" + (f": {event.detail}" if event.detail else "")
+        if event.outcome in {Outcome.TIMEOUT, Outcome.DISCONNECTED, Outcome.ERROR}:
+            # It may have taken effect all the same; the higher of old and new stays the worst until the next answer.
+            self.unanswered[order.number] = order
+        return order
+
+    def is_confirmed(self, now: Instant) -> bool:
+        """The charger has accepted exactly what was last commanded."""
+        return self.commanded is not None and self.confirmed_now_ma(now) == self.commanded.limit_ma
+
+    def needs_repeat(self, lease_ms: Millis, now: Instant) -> bool:
+        """The lease is half over, or the last order was not accepted and enough time has passed to try again."""
+        if self.commanded is None:
+            return False
+        age_ms = now.mono_ms - self.commanded.sent_mono_ms
+        if self.is_confirmed(now) and self.commanded.number not in self.unanswered:
+            return age_ms >= lease_ms // 2
+        return age_ms >= RETRY_MS

@@ -1,0 +1,173 @@
+"""The state of the site as people are shown it: reads everything, changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edgectl.core.alarms import Alarms
+from edgectl.core.balancing import Balancing
+from edgectl.core.chargers import ChargerState
+from edgectl.core.circuits import CircuitState
+from edgectl.core.demand import is_commandable
+from edgectl.core.meters import MeterState
+from edgectl.core.sessions import Sessions
+from edgectl.domain.events import Quality
+from edgectl.domain.ids import ChargerId, CircuitId, EvseId
+from edgectl.domain.phases import ZERO, Phases
+from edgectl.domain.reasons import Authority, Cause, Reason
+from edgectl.domain.site import Site
+from edgectl.domain.time import Instant
+from edgectl.domain.units import UtcMillis
+from edgectl.domain.views import AlarmView, ChargerView, CircuitView, EvseView, MeterView, RefusedView, SiteView
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Somebody who knocked and was not let in, or waits to be adopted."""
+
+    charger: ChargerId
+    peer: str
+    reason: str
+    at_utc_ms: UtcMillis
+    attempt_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Uplink:
+    is_connected: bool
+    detail: str
+
+
+def draw_picture(
+    site: Site,
+    balancing: Balancing,
+    sessions: Sessions,
+    alarms: Alarms,
+    *,
+    uplink: Uplink,
+    is_store_healthy: bool,
+    refused: tuple[Refused, ...],
+    counters: Mapping[str, int],
+    started: Instant,
+    now: Instant,
+) -> SiteView:
+    commanded, worst = _sums(site, balancing, now)
+    return SiteView(
+        site=site.id,
+        name=site.name,
+        at_utc_ms=now.utc_ms,
+        uptime_ms=now.mono_ms - started.mono_ms,
+        uplink_connected=uplink.is_connected,
+        uplink_detail=uplink.detail,
+        store_healthy=is_store_healthy,
+        circuits=tuple(
+            _circuit(state, commanded[state.circuit.id], worst[state.circuit.id], now)
+            for state in balancing.circuits.by_id.values()
+        ),
+        meters=tuple(_meter(state, now) for state in balancing.meters.by_id.values()),
+        chargers=tuple(_charger(state, balancing, sessions, now) for state in balancing.chargers.by_id.values()),
+        alarms=tuple(AlarmView(a.kind, a.subject, a.since_utc_ms, a.detail) for a in alarms.active),
+        refused=tuple(RefusedView(r.charger, r.peer, r.reason, r.at_utc_ms, r.attempt_count) for r in refused),
+        open_session_count=len(sessions.open),
+        counters=tuple(sorted(counters.items())),
+    )
+
+
+def _sums(site: Site, balancing: Balancing, now: Instant) -> tuple[dict[CircuitId, Phases], dict[CircuitId, Phases]]:
+    """Per circuit: what the vehicles below were told, and the worst they may draw (silent chargers included)."""
+    commanded = {circuit.id: ZERO for circuit in site.circuits}
+    worst = {circuit.id: balancing.reserved.get(circuit.id, ZERO) for circuit in site.circuits}
+    for evse, vehicle in balancing.vehicles.items():
+        state = balancing.chargers.by_id[evse.charger]
+        limit = balancing.limits[evse]
+        told_ma = Phases.on(vehicle.phases, limit.commanded_ma)
+        worst_ma = Phases.on(vehicle.phases, limit.worst_ma(now, None)) if is_commandable(state, now) else ZERO
+        for circuit in balancing.book.paths[state.charger.circuit]:
+            commanded[circuit] += told_ma
+            worst[circuit] += worst_ma
+    return commanded, worst
+
+
+def _circuit(state: CircuitState, commanded_ma: Phases, worst_ma: Phases, now: Instant) -> CircuitView:
+    circuit = state.circuit
+    return CircuitView(
+        id=circuit.id,
+        fed_by=circuit.fed_by,
+        limit_ma=circuit.limit_ma,
+        margin_ma=circuit.margin_ma,
+        measured_ma=state.measured_ma,
+        background_ma=state.background_ma,
+        headroom_ma=state.headroom_ma(circuit.margin_ma),
+        reserved_ma=worst_ma,
+        commanded_ma=commanded_ma,
+        mode=state.mode.value,
+        over_limit_ms=state.over_limit_ms(now),
+    )
+
+
+def _meter(state: MeterState, now: Instant) -> MeterView:
+    good = state.good
+    is_good = state.current_ma(now) is not None
+    return MeterView(
+        id=state.meter.id,
+        role=state.meter.role.value,
+        quality=Quality.GOOD if is_good else Quality.NO_VALUE,
+        reason="" if is_good else state.trouble or "reading too old",
+        age_ms=state.age_ms(now),
+        current_ma=good.current_ma if good else None,
+        power_total_w=good.power_total_w if good else None,
+        energy_import_wh=good.energy_import_wh if good else None,
+    )
+
+
+def _charger(state: ChargerState, balancing: Balancing, sessions: Sessions, now: Instant) -> ChargerView:
+    charger = state.charger
+    return ChargerView(
+        id=charger.id,
+        circuit=charger.circuit,
+        is_connected=state.is_connected,
+        is_accepted=state.is_accepted,
+        protocol=state.protocol,
+        peer=state.peer,
+        security_profile=state.security_profile,
+        vendor=state.vendor,
+        model=state.model,
+        firmware=state.firmware,
+        serial=state.serial,
+        fallback=state.fallback.value,
+        since_ms=None if state.since_mono_ms is None else now.mono_ms - state.since_mono_ms,
+        detail=state.detail,
+        evses=tuple(_evse(state, evse, balancing, sessions, now) for evse in charger.evses),
+    )
+
+
+def _evse(state: ChargerState, evse: EvseId, balancing: Balancing, sessions: Sessions, now: Instant) -> EvseView:
+    connector = state.connector(evse.number)
+    limit = balancing.limits[evse]
+    vehicle = balancing.vehicles.get(evse)
+    session = sessions.at(evse)
+    reported_ms = vehicle.reported_mono_ms if vehicle else None
+    commanded = limit.commanded
+    reason = limit.reason
+    if not is_commandable(state, now):
+        reason = Reason(Cause.CHARGER_SILENT, Authority.CHARGER)
+    return EvseView(
+        number=evse.number,
+        status=connector.status.value,
+        error_code=connector.error_code,
+        session=session.id if session else None,
+        id_token=session.id_token if session else None,
+        energy_wh=session.energy_wh if session else None,
+        session_started_utc_ms=session.started_utc_ms if session else None,
+        commanded_ma=limit.commanded_ma if vehicle else None,
+        confirmed_ma=limit.confirmed_now_ma(now) if vehicle else None,
+        measured_ma=vehicle.current_ma if vehicle else None,
+        measured_age_ms=None if reported_ms is None else now.mono_ms - reported_ms,
+        power_w=vehicle.power_w if vehicle else None,
+        soc_percent=vehicle.soc_percent if vehicle else None,
+        lease_left_ms=None if commanded is None else max(0, commanded.lease_end_mono_ms - now.mono_ms),
+        limit_since_ms=None if commanded is None else now.mono_ms - limit.changed_mono_ms,
+        queue_number=balancing.turns.waiting_number(evse, balancing.waiting),
+        reason=reason,
+    )

@@ -1,0 +1,128 @@
+"""What each vehicle draws and wants, as far as it shows: its phases, its current, whether it uses what it is offered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgectl.domain.events import ConnectorStatus, Sample
+from edgectl.domain.ids import EvseId
+from edgectl.domain.phases import ZERO, Phase, Phases
+from edgectl.domain.site import Charger
+from edgectl.domain.time import Instant
+from edgectl.domain.units import MilliAmps, Millis, MilliVolts, Watts
+
+REPORT_MAX_AGE_MS: Millis = 180_000
+"""Some chargers report once a minute at best; three such reports missing is silence."""
+SETTLE_MS: Millis = 8_000
+"""After a new limit a vehicle may take 5 s to follow (IEC 61851-1), and the meter up to 3 s to show it."""
+UNUSED_MA: MilliAmps = 3_000
+"""Less drawn than offered by more than this ..."""
+UNUSED_AFTER_MS: Millis = 30_000
+"""... for this long: the difference is released to others, but for a small reserve that shows when it wants more."""
+RESERVE_MA: MilliAmps = 2_000
+DRAWING_MA: MilliAmps = 1_000
+"""Above this a vehicle is charging; below lie standby and measuring noise."""
+
+
+@dataclass(slots=True)
+class Vehicle:
+    """The vehicle at one EVSE, from plug-in to plug-out."""
+
+    evse: EvseId
+    charger: Charger
+    status: ConnectorStatus = ConnectorStatus.UNKNOWN
+    current_ma: Phases | None = None
+    """On site phases, as the charger reports it."""
+    power_w: Watts | None = None
+    soc_percent: int | None = None
+    reported_mono_ms: Millis | None = None
+    phases: tuple[Phase, ...] = ()
+    """The site phases it is taken to load; all the charger has until shown otherwise."""
+    unused_since_mono_ms: Millis | None = None
+    wanted_ma: MilliAmps | None = None
+    """A cap learned from what it draws; None while it may want everything."""
+    _narrow_count: int = 0
+
+    def __post_init__(self) -> None:
+        self.phases = self.charger.phases
+
+    def report(self, sample: Sample, voltage_mv: MilliVolts, now: Instant) -> None:
+        """Take in one sample: currents on the charger's own phases, mapped to the site's."""
+        if sample.soc_percent is not None:
+            self.soc_percent = sample.soc_percent
+        if sample.power_w is not None:
+            self.power_w = sample.power_w
+        current_ma = self._on_site_phases(sample, voltage_mv)
+        if current_ma is None:
+            return
+        self.current_ma = current_ma
+        self.reported_mono_ms = now.mono_ms
+        if sample.current_ma is not None:
+            self._learn_phases(current_ma)
+
+    def _on_site_phases(self, sample: Sample, voltage_mv: MilliVolts) -> Phases | None:
+        wiring = self.charger.phases
+        if sample.current_ma is not None:
+            values = list(ZERO)
+            for own, site_phase in enumerate(wiring):
+                values[site_phase] = max(0, sample.current_ma[own])
+            return Phases(*values)
+        single_ma = sample.current_single_ma
+        if single_ma is None and sample.power_w is not None:
+            single_ma = sample.power_w * 1_000_000 // (voltage_mv * len(self.phases))
+        # A current without a phase is taken to flow on every phase the vehicle may use: the worst case for each conductor.
+        return None if single_ma is None else Phases.on(self.phases, max(0, single_ma))
+
+    def _learn_phases(self, current_ma: Phases) -> None:
+        drawing = tuple(phase for phase in self.charger.phases if current_ma[phase] >= DRAWING_MA)
+        if not drawing:
+            return
+        if set(drawing) - set(self.phases):
+            self.phases = self.charger.phases  # it uses more than believed: back to the worst case at once
+            self._narrow_count = 0
+        elif len(drawing) < len(self.phases):
+            # Two reports in a row, with real current, before a phase is given to others.
+            self._narrow_count = self._narrow_count + 1 if current_ma.largest >= 2 * DRAWING_MA else 0
+            if self._narrow_count >= 2:
+                self.phases = drawing
+                self._narrow_count = 0
+        else:
+            self._narrow_count = 0
+
+    def drawn_ma(self, now: Instant) -> Phases | None:
+        """The reported current, or None when it was never said or is too old."""
+        if self.reported_mono_ms is None or now.mono_ms - self.reported_mono_ms > REPORT_MAX_AGE_MS:
+            return None
+        return self.current_ma
+
+    @property
+    def is_drawing(self) -> bool:
+        if self.current_ma is not None:
+            return self.current_ma.largest >= DRAWING_MA
+        return self.power_w is not None and self.power_w >= 200
+
+    @property
+    def is_satisfied(self) -> bool:
+        """The vehicle itself has paused: nothing is wanted now."""
+        return self.status in {ConnectorStatus.SUSPENDED_EV, ConnectorStatus.FINISHING}
+
+    def watch(self, commanded_ma: MilliAmps, changed_mono_ms: Millis, now: Instant) -> None:
+        """Learn from what is drawn against what is offered, once the vehicle has had time to follow."""
+        drawn_ma = self.drawn_ma(now)
+        if drawn_ma is None or self.reported_mono_ms is None or self.reported_mono_ms < changed_mono_ms + SETTLE_MS:
+            return
+        largest_ma = drawn_ma.largest
+        if commanded_ma <= 0:
+            self.unused_since_mono_ms = None
+            return
+        if largest_ma >= commanded_ma - DRAWING_MA:
+            # It takes what it gets: it may want more.
+            self.unused_since_mono_ms = None
+            self.wanted_ma = None
+        elif largest_ma < commanded_ma - UNUSED_MA:
+            if self.unused_since_mono_ms is None:
+                self.unused_since_mono_ms = now.mono_ms
+            elif now.mono_ms - self.unused_since_mono_ms >= UNUSED_AFTER_MS:
+                self.wanted_ma = max(self.charger.min_ma, largest_ma + RESERVE_MA)
+        else:
+            self.unused_since_mono_ms = None

@@ -1,0 +1,331 @@
+"""The control loop, told as a story of events: what is lowered at once, what waits, and why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from support.plant import GRID, MAIN, Bench, of, plant, records
+
+from edgectl.domain.decisions import InstallFallback, SetLimit
+from edgectl.domain.events import (
+    ChargerConnected,
+    ConnectorStatus,
+    LimitAnswered,
+    MeterRead,
+    MeterReading,
+    Outcome,
+    Quality,
+    SiteReloaded,
+    Tick,
+)
+from edgectl.domain.ids import ChargerId, EvseId
+from edgectl.domain.phases import Phase, Phases
+from edgectl.domain.reasons import Cause
+from edgectl.domain.records import EventKept, LimitKept
+from edgectl.domain.site import Charger, MeterLoss, Strategy
+
+
+def running(*chargers: str, building_a: float = 10, **site: object) -> Bench:
+    """A bench on which every named charger has been charging for a while."""
+    bench = Bench(plant(*chargers, **site))  # type: ignore[arg-type]
+    bench.boot(*chargers)
+    bench.meter(building_a)
+    for charger in chargers:
+        bench.start(charger)
+    bench.run(60, building_a)
+    return bench
+
+
+def test_a_lone_vehicle_gets_all_its_charger_can_give() -> None:
+    bench = running("A")
+    assert bench.limit_a("A") == 32
+    assert bench.view("A").reason.cause is Cause.FULL
+
+
+def test_vehicles_share_what_the_building_leaves() -> None:
+    bench = running("A", "B", "C", limit_a=60)
+    assert [bench.limit_a(c) for c in "ABC"] == pytest.approx([16.6, 16.6, 16.6], abs=0.3)
+
+
+def test_a_rising_building_load_lowers_everyone_with_the_very_next_reading() -> None:
+    bench = running("A", "B", limit_a=60)
+    bench.wait(1)
+    bench.meter(40 + bench.drawn_ma() / 1000)
+    assert [bench.limit_a(c) for c in "AB"] == pytest.approx([10, 10], abs=0.3)
+
+
+def test_a_falling_building_load_raises_only_after_it_has_lasted() -> None:
+    bench = running("A", "B", limit_a=60, building_a=40)
+    low = bench.limit_a("A")
+    bench.run(9, 10)
+    assert bench.limit_a("A") == low
+    bench.run(5, 10)
+    assert bench.limit_a("A") > low
+
+
+def test_a_vehicle_that_follows_its_new_limit_is_not_mistaken_for_the_building() -> None:
+    bench = running("A", "B", limit_a=60)
+    bench.wait(1)
+    drawn = bench.drawn_ma() / 1000
+    bench.meter(40 + drawn)
+    lowered = bench.limit_a("A")
+    # The vehicles need some seconds; the meter still shows the old current, then the new one.
+    for _ in range(4):
+        bench.wait(1)
+        bench.meter(40 + drawn)
+        assert bench.limit_a("A") == lowered
+    bench.run(10, 40)
+    assert bench.limit_a("A") == lowered
+
+
+def test_a_newcomer_is_raised_only_when_the_others_have_confirmed_their_reduction() -> None:
+    bench = running("A", limit_a=60, building_a=20)
+    bench.boot("A")
+    site = plant("A", "B", limit_a=60)
+    bench.put(SiteReloaded(site))
+    bench.boot("B")
+    bench.answers_limits = False
+    bench.wait(20)
+    bench.meter(20 + 32)
+    bench.start("B")
+    order_a, order_b = bench.orders[EvseId(ChargerId("A"), 1)], bench.orders[EvseId(ChargerId("B"), 1)]
+    assert order_a.limit_ma < 32_000
+    assert order_b.limit_ma + 32_000 <= 40_000, "A has not confirmed, so its old limit still counts"
+    bench.answers_limits = True
+    bench.settle(bench.put(LimitAnswered(ChargerId("A"), 1, order_a.order_number, Outcome.ACCEPTED)))
+    bench.settle(bench.put(LimitAnswered(ChargerId("B"), 1, order_b.order_number, Outcome.ACCEPTED)))
+    bench.run(30, 20)
+    assert bench.limit_a("B") == pytest.approx(20, abs=0.5)
+
+
+def test_a_refused_reduction_keeps_its_old_value_reserved() -> None:
+    bench = running("A", "B", limit_a=60)
+    before = bench.limit_a("A")
+    bench.answers_limits = False
+    bench.wait(6)
+    bench.meter(30 + bench.drawn_ma() / 1000)
+    order = bench.orders[EvseId(ChargerId("A"), 1)]
+    bench.put(LimitAnswered(ChargerId("A"), 1, order.order_number, Outcome.REJECTED))
+    circuit = bench.controller.picture(bench.now).circuits[0]
+    assert circuit.reserved_ma.l1 >= before * 1000
+
+
+def test_three_refusals_raise_an_alarm_and_acceptance_ends_it() -> None:
+    bench = running("A", limit_a=60)
+    bench.answers_limits = False
+    for building_a in (30, 34, 38):
+        bench.wait(11)
+        bench.meter(building_a + bench.limit_a("A"))
+        order = bench.orders[EvseId(ChargerId("A"), 1)]
+        decisions = bench.put(LimitAnswered(ChargerId("A"), 1, order.order_number, Outcome.REJECTED))
+    (alarm,) = records(EventKept, decisions)
+    assert (alarm.kind, alarm.body["state"]) == ("limit-refused", "raised")
+    bench.wait(11)
+    (again,) = of(SetLimit, bench.put(Tick()))
+    decisions = bench.put(LimitAnswered(ChargerId("A"), 1, again.order_number, Outcome.ACCEPTED))
+    assert [e.body["state"] for e in records(EventKept, decisions)] == ["cleared"]
+
+
+def test_a_lost_guard_meter_means_fallbacks_within_its_age_limit() -> None:
+    bench = running("A", "B")
+    bench.run(3, None)
+    assert bench.limit_a("A") == 32
+    bench.run(1, None)
+    assert [bench.limit_a(c) for c in "AB"] == [6, 6]
+    assert bench.view("A").reason.cause is Cause.METER_LOST
+    assert bench.view("A").reason.circuit == GRID
+
+
+def test_a_reading_without_a_value_is_not_a_reading_of_zero() -> None:
+    bench = running("A")
+    for _ in range(5):
+        bench.wait(1)
+        bench.put(MeterRead(MeterReading(MAIN, bench.mono_ms, Quality.NO_VALUE, reason="nan")))
+        bench.tick()
+    assert bench.limit_a("A") == 6
+
+
+def test_no_meter_at_the_start_means_fallbacks() -> None:
+    bench = Bench(plant("A"))
+    bench.boot("A")
+    bench.start("A")
+    assert bench.limit_a("A") == 6
+
+
+def test_on_meter_loss_stop_gives_nothing() -> None:
+    bench = running("A", on_meter_loss=MeterLoss.STOP)
+    bench.run(4, None)
+    assert bench.limit_a("A") == 0
+
+
+def test_on_meter_loss_hold_keeps_the_last_limits_for_its_time_and_raises_nobody() -> None:
+    bench = running("A", "B", limit_a=60, on_meter_loss=MeterLoss.HOLD, hold_ms=20_000)
+    held = bench.limit_a("A")
+    bench.stop("B", "2")
+    bench.run(15, None)
+    assert bench.limit_a("A") == held
+    bench.run(10, None)
+    assert bench.limit_a("A") == 6
+
+
+def test_without_a_meter_the_configured_other_loads_are_assumed() -> None:
+    bench = running("A", "B", limit_a=40, metered=False, other_loads_ma=Phases.uniform(10_000))
+    assert [bench.limit_a(c) for c in "AB"] == [15, 15]
+
+
+def test_a_silent_charger_keeps_its_worst_credible_share() -> None:
+    bench = running("A", "B", limit_a=50)
+    share = bench.limit_a("A")
+    bench.drop("A")
+    bench.run(30, None)
+    circuit = bench.controller.picture(bench.now).circuits[0]
+    assert circuit.reserved_ma.l1 >= share * 1000
+    assert bench.view("A").reason.cause is Cause.CHARGER_SILENT
+
+
+def test_after_its_lease_a_silent_charger_is_counted_at_its_fallback() -> None:
+    bench = running("A", "B", limit_a=50, building_a=10)
+    bench.drop("A")
+    for _ in range(300):
+        bench.wait(1)
+        bench.meter(10 + 6 + bench.limit_a("B"))
+        bench.values("B", amps=(bench.limit_a("B"),) * 3)
+        bench.tick()
+    assert bench.limit_a("B") == pytest.approx(32, abs=0.5)
+
+
+def test_leases_are_renewed_at_half_life_without_a_new_limit() -> None:
+    bench = running("A")
+    before = bench.orders[EvseId(ChargerId("A"), 1)]
+    decisions = bench.run(90, 10)
+    renewals = of(SetLimit, decisions)
+    assert renewals
+    assert {order.limit_ma for order in renewals} == {before.limit_ma}
+    assert records(LimitKept, decisions) == []
+
+
+def test_limits_are_sent_again_right_after_a_reconnect() -> None:
+    bench = running("A")
+    bench.drop("A")
+    bench.wait(3)
+    decisions = bench.put(ChargerConnected(ChargerId("A"), 99, "ocpp1.6", "127.0.0.1", 1))
+    (order,) = of(SetLimit, decisions)
+    assert order.evse == EvseId(ChargerId("A"), 1)
+
+
+def test_a_charger_that_reconnects_without_booting_gets_its_fallback_written_again() -> None:
+    bench = Bench(plant("A"))
+    bench.put(ChargerConnected(ChargerId("A"), 1, "ocpp1.6", "127.0.0.1", 1))
+    decisions = bench.run(11, 5)
+    assert [order.fallback_ma for order in of(InstallFallback, decisions)] == [6_000]
+
+
+def test_no_set_point_between_zero_and_the_minimum_is_ever_ordered() -> None:
+    bench = running("A", "B", "C", limit_a=60)
+    for building_a in (10, 45, 50, 56, 70, 44, 20, 53, 10):
+        bench.run(12, building_a)
+    limits = {order.limit_ma for order in of(SetLimit, bench.log)}
+    assert not [limit for limit in limits if 0 < limit < 6_000]
+    assert 0 in limits
+
+
+def test_who_waits_is_served_after_the_turn_of_others() -> None:
+    site = plant("A", "B", "C", limit_a=25)
+    site = replace(site, balancing=replace(site.balancing, rotate_ms=60_000))
+    bench = Bench(site)
+    bench.boot("A", "B", "C")
+    bench.meter(10)
+    for charger in "ABC":
+        bench.start(charger)
+    bench.run(30, 10)
+    assert bench.limit_a("C") == 0
+    assert bench.view("C").reason.cause is Cause.TURN
+    assert bench.view("C").queue_number == 1
+    served = set()
+    for _ in range(20):
+        bench.run(10, 10)
+        served |= {c for c in "ABC" if bench.limit_a(c) >= 6}
+    assert served == {"A", "B", "C"}
+
+
+def test_priority_is_served_first_when_minima_do_not_fit() -> None:
+    site = plant("A", "B", limit_a=18)
+    site = replace(site, balancing=replace(site.balancing, strategy=Strategy.PRIORITY))
+    bench = Bench(site)
+    bench.boot("A", "B")
+    bench.meter(10)
+    bench.start("A")
+    bench.run(15, 10)
+    bench.start("B", token="VIP")
+    bench.run(15, 10)
+    assert (bench.limit_a("A"), bench.limit_a("B")) == (0, 8)
+
+
+def test_what_a_vehicle_does_not_use_is_released_to_others_and_given_back() -> None:
+    bench = running("A", "B", limit_a=50)
+    for _ in range(9):
+        for _ in range(10):
+            bench.wait(1)
+            bench.meter(10 + 8 + bench.limit_a("B"))
+            bench.tick()
+        bench.values("A", amps=(8, 8, 8))
+        bench.values("B", amps=(bench.limit_a("B"),) * 3)
+    assert bench.limit_a("A") == pytest.approx(10, abs=0.2)
+    assert bench.limit_a("B") > 25
+    for _ in range(6):
+        for _ in range(10):
+            bench.wait(1)
+            bench.meter(10 + bench.limit_a("A") + bench.limit_a("B"))
+            bench.tick()
+        for charger in "AB":
+            bench.values(charger, amps=(bench.limit_a(charger),) * 3)
+    assert bench.limit_a("A") == pytest.approx(20, abs=1.5)
+
+
+def test_a_single_phase_vehicle_is_recognised_and_leaves_the_other_phases() -> None:
+    bench = Bench(plant("A", Charger(ChargerId("B"), GRID, phases=(Phase.L2, Phase.L3, Phase.L1)), limit_a=30))
+    bench.boot("A", "B")
+    bench.meter(0)
+    bench.start("A")
+    bench.start("B")
+    for _ in range(8):
+        bench.run(10, 0, follows=False)
+        a, b = bench.limit_a("A"), bench.limit_a("B")
+        bench.values("A", amps=(a, 0, 0))
+        bench.values("B", amps=(b, 0, 0))
+        bench.wait(1)
+        bench.meter(a, b, 0)
+    assert (bench.limit_a("A"), bench.limit_a("B")) == (30, 30), "A is alone on L1, B's L1 is wired to L2"
+
+
+def test_a_reload_takes_effect_at_once() -> None:
+    bench = running("A", "B", limit_a=60)
+    bench.wait(6)
+    bench.settle(bench.put(SiteReloaded(plant("A", "B", limit_a=40))))
+    assert sum(bench.limit_a(c) for c in "AB") <= 30.1
+
+
+def test_a_charger_taken_out_of_the_file_is_forgotten_without_losing_its_session() -> None:
+    bench = running("A", "B", limit_a=60)
+    bench.put(SiteReloaded(plant("A", limit_a=60)))
+    assert [c.id for c in bench.controller.picture(bench.now).chargers] == ["A"]
+    assert bench.controller.picture(bench.now).open_session_count == 2
+
+
+def test_a_vehicle_that_pauses_itself_keeps_only_its_minimum() -> None:
+    bench = running("A", "B", limit_a=50)
+    bench.status("A", ConnectorStatus.SUSPENDED_EV)
+    bench.run(40, 10, follows=False)
+    assert bench.limit_a("A") == 6
+
+
+@pytest.mark.parametrize("outcome", [Outcome.TIMEOUT, Outcome.DISCONNECTED, Outcome.ERROR])
+def test_an_unanswered_raise_counts_as_if_it_had_arrived(outcome: Outcome) -> None:
+    bench = Bench(plant("A", limit_a=60), answers_limits=False)
+    bench.boot("A")
+    bench.meter(10)
+    bench.start("A")
+    order = bench.orders[EvseId(ChargerId("A"), 1)]
+    bench.put(LimitAnswered(ChargerId("A"), 1, order.order_number, outcome))
+    assert bench.controller.picture(bench.now).circuits[0].reserved_ma.l1 == order.limit_ma == 32_000
