@@ -1,0 +1,214 @@
+"""Opening the ledger: one process at a time, checked, migrated. A damaged file is set aside, never deleted.
+
+The check runs on a read-only connection, because closing the last writing connection folds the WAL into the file: of a damaged
+ledger every byte stays as it was found, for a person to salvage from.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Final, TextIO
+
+import structlog
+
+from edgectl.domain.errors import StoreError
+from edgectl.domain.time import Instant, iso
+from edgectl.store.errors import is_damage, store_error
+
+log = structlog.get_logger(__name__)
+
+BUSY_TIMEOUT_MS: Final = 5_000
+"""Only a backup tool or a person's shell can hold a lock; they get this long before a commit fails."""
+
+WAL_AUTOCHECKPOINT_PAGES: Final = 1_000
+"""SQLite's own default, 4 MB: the WAL is folded in at about this size."""
+
+JOURNAL_SIZE_LIMIT_BYTES: Final = 8 << 20
+"""The WAL is cut back to this after a checkpoint that followed a burst."""
+
+_SIDE_FILES: Final = ("-wal", "-shm")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOpened:
+    """How the ledger was found."""
+
+    epoch: str
+    """Random id of this database; a new one tells the backend that ``seq`` starts again."""
+    quarantined: Path | None = None
+    """Where the damaged ledger was set aside, if there was one. Worth an alarm: sessions in it need a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    number: int
+    sql: str
+
+
+def migrations() -> Sequence[Migration]:
+    """All schema files in order; they are frozen once released."""
+    files = (entry for entry in resources.files("edgectl.store").joinpath("schema").iterdir() if entry.name.endswith(".sql"))
+    return sorted((Migration(int(file.name[:4]), file.read_text()) for file in files), key=lambda one: one.number)
+
+
+def migrate(connection: sqlite3.Connection, steps: Sequence[Migration]) -> None:
+    """Apply what is missing, each step and its number in one transaction.
+
+    Raises:
+        StoreError: ``newer-schema``, before anything was written.
+        sqlite3.Error: a step failed and was rolled back.
+    """
+    version = _version(connection)
+    _refuse_newer(version, steps)
+    for step in steps:
+        if step.number > version:
+            try:
+                connection.executescript(f"BEGIN IMMEDIATE;\n{step.sql}\nPRAGMA user_version = {step.number};\nCOMMIT;")
+            except sqlite3.Error:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+
+def open_ledger(
+    path: Path, *, new_epoch: Callable[[], str], now: Instant, max_bytes: int
+) -> tuple[sqlite3.Connection, TextIO, StoreOpened]:
+    """The writing connection, the lock that goes with it (close both), and how the file was found.
+
+    Raises:
+        StoreError: ``in-use``, ``newer-schema``, ``read-only``, ``cannot-open`` ... The file is as it was.
+    """
+    try:
+        lock = _lock(path)
+        try:
+            quarantined = _set_damaged_aside(path, now)
+            connection = _open_writer(path, max_bytes)
+            try:
+                migrate(connection, migrations())
+                connection.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('epoch', ?)", (new_epoch(),))
+                epoch = connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0]
+                sync_directory(path.parent)
+            except BaseException:
+                connection.close()
+                raise
+        except BaseException:
+            lock.close()
+            raise
+    except sqlite3.Error as error:
+        raise store_error(error) from error
+    except OSError as error:
+        raise StoreError("cannot-open", str(error), is_permanent=True) from error
+    return connection, lock, StoreOpened(epoch, quarantined)
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write or checkpoint.
+
+    Raises:
+        sqlite3.Error: no such file, or it cannot be read.
+    """
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    return connection
+
+
+def sync_directory(directory: Path) -> None:
+    """Make renames and new files in it survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _open_writer(path: Path, max_bytes: int) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            raise StoreError("cannot-open", f"{path}: this file system cannot hold a WAL (mode {mode})", is_permanent=True)
+        # Not stored in the file, so it is set on every connection. Below FULL a power cut loses acknowledged records.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_AUTOCHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit = {JOURNAL_SIZE_LIMIT_BYTES}")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA mmap_size = 0")
+        page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {max_bytes // page_bytes}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _lock(path: Path) -> TextIO:
+    """One daemon per ledger. The kernel lets go of the lock when the process ends, however it ends."""
+    lock = path.with_name(f"{path.name}.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise StoreError("in-use", f"{path} is open in another edgectl", is_permanent=True) from None
+    except BaseException:
+        lock.close()
+        raise
+    return lock
+
+
+def _set_damaged_aside(path: Path, now: Instant) -> Path | None:
+    trouble = _examine(path)
+    if not trouble:
+        return None
+    stamp = iso(now.utc_ms).replace("-", "").replace(":", "")
+    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
+    for suffix in ("", *_SIDE_FILES):
+        file = path.with_name(path.name + suffix)
+        if file.exists():
+            file.rename(aside.with_name(aside.name + suffix))
+    sync_directory(path.parent)
+    log.error("ledger_quarantined", kept_as=str(aside), trouble=trouble)
+    return aside
+
+
+def _examine(path: Path) -> str:
+    """What is wrong with the file; empty when it is sound or not there.
+
+    Raises:
+        StoreError: ``newer-schema``.
+        sqlite3.Error: it cannot be opened at all, which says nothing about its content.
+    """
+    if not path.exists():
+        # A WAL without its database is what a power cut leaves between the renames of an earlier quarantine.
+        return "a WAL without its database" if path.with_name(f"{path.name}-wal").exists() else ""
+    try:
+        with closing(open_reader(path)) as connection:
+            _refuse_newer(_version(connection), migrations())
+            verdict = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.Error as error:
+        if is_damage(error):
+            return str(error)
+        raise
+    return "" if verdict == "ok" else verdict
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _refuse_newer(version: int, steps: Sequence[Migration]) -> None:
+    known = steps[-1].number
+    if version > known:
+        detail = f"the ledger has schema {version}, this edgectl knows {known}; install the newer version again"
+        raise StoreError("newer-schema", detail, is_permanent=True)

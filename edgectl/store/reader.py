@@ -1,0 +1,175 @@
+"""Every question to the ledger, on a connection that cannot write.
+
+The daemon asks in the ledger's reader thread. The CLI opens its own ``LedgerFile`` on the same path, also while the daemon
+runs: a reader never waits for the writer, nor the writer for a reader.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from edgectl.domain.ids import EvseId
+from edgectl.domain.reasons import Reason
+from edgectl.domain.records import LimitKept, Restored, Session
+from edgectl.domain.units import Millis, UtcMillis
+from edgectl.ports import OutboxRow, OutboxSummary
+from edgectl.store.billing import Bill, ChainReport, check_chain
+from edgectl.store.errors import store_error
+from edgectl.store.opening import open_reader
+
+log = structlog.get_logger(__name__)
+
+RECENT_MS: Final[Millis] = 7 * 86_400_000
+"""Chargers repeat unanswered transaction messages for days; after a week offline a person has been there."""
+
+RECENT_LIMIT: Final = 5_000
+"""Closed sessions handed to the core at start: a week of 700 a day, some 10 MB."""
+
+CHAIN_STEP: Final = 500
+"""Bills read in one go, so that a long verification never keeps the WAL from being folded in."""
+
+_ROW: Final = "seq, stream, record_id, rev, topic_suffix, body, sent_count"
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedRow:
+    """A row set aside, and why."""
+
+    row: OutboxRow
+    reason: str
+    parked_utc_ms: UtcMillis
+
+
+class LedgerFile:
+    """A ledger opened for reading. Use as a context manager or call ``close``; not for two threads at once.
+
+    Raises:
+        StoreError: from the constructor and from every method, when the file cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._connection = open_reader(path)
+        except sqlite3.Error as error:
+            raise store_error(error) from error
+
+    def __enter__(self) -> LedgerFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def epoch(self) -> str:
+        return self._meta("epoch")
+
+    def rows(self, stream: str, after_seq: int, limit: int) -> Sequence[OutboxRow]:
+        """Owed and not parked, in order."""
+        found = self._all(
+            f"SELECT {_ROW} FROM outbox WHERE stream = ? AND seq > ? AND parked_utc_ms IS NULL ORDER BY seq LIMIT ?",  # noqa: S608
+            (stream, after_seq, limit),
+        )
+        return [OutboxRow(*row) for row in found]
+
+    def parked(self, limit: int) -> Sequence[ParkedRow]:
+        """Set aside, oldest first."""
+        found = self._all(
+            f"SELECT {_ROW}, parked_reason, parked_utc_ms FROM outbox"  # noqa: S608
+            " WHERE parked_utc_ms IS NOT NULL ORDER BY seq LIMIT ?",
+            (limit,),
+        )
+        return [ParkedRow(OutboxRow(*row), reason, at_utc_ms) for *row, reason, at_utc_ms in found]
+
+    def summary(self) -> OutboxSummary:
+        """Parked rows are counted apart; the oldest is the one that has been owed longest."""
+        (row,) = self._all(
+            "SELECT (SELECT COUNT(*) FROM outbox WHERE parked_utc_ms IS NULL),"
+            " (SELECT COUNT(*) FROM outbox WHERE parked_utc_ms IS NOT NULL),"
+            " (SELECT created_utc_ms FROM outbox WHERE parked_utc_ms IS NULL ORDER BY seq LIMIT 1)",
+            (),
+        )
+        return OutboxSummary(*row)
+
+    def sessions(self, since_utc_ms: int | None, until_utc_ms: int | None, limit: int) -> Sequence[Session]:
+        """Started in ``[since, until)``, the latest first."""
+        found = self._all(
+            "SELECT id, body FROM session WHERE started_utc_ms >= COALESCE(?, started_utc_ms)"
+            " AND started_utc_ms < COALESCE(?, started_utc_ms + 1) ORDER BY started_utc_ms DESC, id DESC LIMIT ?",
+            (since_utc_ms, until_utc_ms, limit),
+        )
+        return _sessions(found)
+
+    def session(self, session_id: str) -> Session | None:
+        return next(iter(_sessions(self._all("SELECT id, body FROM session WHERE id = ?", (session_id,)))), None)
+
+    def limits(self, evse: EvseId, until_utc_ms: int, limit: int) -> Sequence[LimitKept]:
+        """The limits of an EVSE at and before a moment, the latest first."""
+        found = self._all(
+            "SELECT limit_ma, reason, at_utc_ms FROM limit_history WHERE charger = ? AND evse_number = ? AND at_utc_ms <= ?"
+            " ORDER BY at_utc_ms DESC, id DESC LIMIT ?",
+            (evse.charger, evse.number, until_utc_ms, limit),
+        )
+        return [
+            LimitKept(evse, limit_ma, msgspec.json.decode(reason, type=Reason), at_utc_ms)
+            for limit_ma, reason, at_utc_ms in found
+        ]
+
+    def restore(self, now_utc_ms: UtcMillis) -> Restored:
+        """What the core needs after a restart.
+
+        *Recent* counts back from the latest end in the ledger, so a gateway that was off for a month, or has no clock yet,
+        still knows the sessions its chargers may repeat; a single end in the future (a clock that jumped) counts as now.
+        """
+        active = self._all("SELECT id, body FROM session WHERE status = 'active' ORDER BY started_utc_ms, id", ())
+        ended_utc_ms = "COALESCE(ended_utc_ms, started_utc_ms)"
+        recent = self._all(
+            f"SELECT id, body FROM session WHERE status <> 'active' AND {ended_utc_ms} >="  # noqa: S608
+            f" (SELECT MIN(?, MAX({ended_utc_ms})) FROM session WHERE status <> 'active') - ?"
+            f" ORDER BY {ended_utc_ms} DESC, id DESC LIMIT ?",
+            (now_utc_ms, RECENT_MS, RECENT_LIMIT),
+        )
+        return Restored(_sessions(active), _sessions(reversed(recent)), int(self._meta("last_transaction_number")), self.epoch())
+
+    def verify_chain(self) -> ChainReport:
+        """Check every billing record from the first on; some 0.3 ms each on a PC, several times that on a small gateway."""
+        return check_chain(self._bills(), self.epoch())
+
+    def _bills(self) -> Iterator[Bill]:
+        seq = -(2**63)
+        while step := self._all(
+            "SELECT seq, record_id, rev, prev_hash, hash, body FROM bill WHERE seq > ? ORDER BY seq LIMIT ?", (seq, CHAIN_STEP)
+        ):
+            for row in step:
+                yield Bill(*row)
+            seq = step[-1][0]
+
+    def _meta(self, key: str) -> str:
+        (row,) = self._all("SELECT value FROM meta WHERE key = ?", (key,))
+        return str(row[0])
+
+    def _all(self, statement: str, values: tuple[str | int | None, ...]) -> list[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise store_error(error) from error
+
+
+def _sessions(found: Iterable[tuple[Any, ...]]) -> tuple[Session, ...]:
+    """A session that cannot be understood is left out and said so: it must not keep the daemon from starting."""
+    understood = []
+    for session_id, body in found:
+        try:
+            understood.append(msgspec.json.decode(body, type=Session))
+        except msgspec.DecodeError:
+            log.exception("session_unreadable", session=session_id)
+    return tuple(understood)

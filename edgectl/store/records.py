@@ -1,0 +1,272 @@
+"""Each kind of record into its tables. The only SQL that writes; it runs on the writer's connection, inside a savepoint."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, assert_never
+
+import msgspec
+import structlog
+
+from edgectl.domain.errors import StoreError
+from edgectl.domain.ids import SiteId
+from edgectl.domain.records import (
+    BillKept,
+    EventKept,
+    LimitKept,
+    MessageKept,
+    ParkKept,
+    ReceiptKept,
+    Record,
+    Session,
+    SessionKept,
+)
+from edgectl.domain.time import Instant, iso
+from edgectl.domain.units import Millis
+from edgectl.store import billing
+
+log = structlog.get_logger(__name__)
+
+EVENT_SCHEMA: Final = "edgectl/event/1"
+
+LIMIT_HISTORY_MS: Final[Millis] = 30 * 86_400_000
+"""How far back ``edgectl why --at`` can see."""
+
+LIMIT_HISTORY_ROWS: Final = 1_000_000
+"""The second bound, for a site whose limits never rest: some 300 MB."""
+
+LIMIT_EVICTION_STEP: Final = 4
+"""Rows looked at for each row added: the table shrinks three times faster than it grows, and no commit pays for a clean-up."""
+
+LARGEST_TRANSACTION_NUMBER: Final = 2**31 - 1
+"""OCPP 1.6 carries it as an integer. A longer decimal id is a 2.x station's own, not a number we issued."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordWriter:
+    site: SiteId
+    epoch: str
+
+    def write(self, connection: sqlite3.Connection, records: Sequence[Record], now: Instant) -> None:
+        """Write all of ``records``.
+
+        Raises:
+            sqlite3.Error: the disk's trouble.
+            StoreError: ``record-refused``, for a revision that was already written with another content.
+            ValueError, TypeError: a body that is not JSON.
+        """
+        for record in records:
+            match record:
+                case SessionKept():
+                    _keep_session(connection, record.session)
+                case MessageKept():
+                    _keep_message(connection, record)
+                case BillKept():
+                    self._keep_bill(connection, record, now)
+                case EventKept():
+                    self._keep_event(connection, record, now)
+                case LimitKept():
+                    _keep_limit(connection, record, now)
+                case ReceiptKept():
+                    self._keep_receipt(connection, record)
+                case ParkKept():
+                    connection.execute(
+                        "UPDATE outbox SET parked_reason = ?, parked_utc_ms = ? WHERE seq = ? AND parked_utc_ms IS NULL",
+                        (record.reason, record.at_utc_ms, record.outbox_seq),
+                    )
+                case _:
+                    assert_never(record)
+
+    def _keep_bill(self, connection: sqlite3.Connection, record: BillKept, now: Instant) -> None:
+        """Number it, chain it, owe it. Keeping the same revision again changes nothing.
+
+        A commit whose sync failed may turn out to be on the disk after all, so whoever tries again must not be refused.
+        """
+        key = (record.session, record.rev)
+        kept = connection.execute("SELECT body FROM bill WHERE record_id = ? AND rev = ?", key).fetchone()
+        if kept is not None:
+            if billing.session_of(kept[0]) == billing.canonical(record.body):
+                return
+            detail = f"revision {record.rev} of {record.session} was already written with another content"
+            raise StoreError("record-refused", detail, is_permanent=True)
+        last = connection.execute("SELECT seq, hash FROM bill ORDER BY seq DESC LIMIT 1").fetchone()
+        last_seq, last_hash = last or (0, billing.FIRST_PREV_HASH)
+        bill = billing.seal(
+            site=self.site,
+            epoch=self.epoch,
+            seq=last_seq + 1,
+            record_id=record.session,
+            rev=record.rev,
+            prev_hash=last_hash,
+            session=record.body,
+        )
+        connection.execute(
+            "INSERT INTO bill (seq, record_id, rev, prev_hash, hash, body, created_utc_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (bill.seq, bill.record_id, bill.rev, bill.prev_hash, bill.hash, bill.body, now.utc_ms),
+        )
+        _owe(connection, "billing", bill.seq, bill.record_id, bill.rev, billing.TOPIC_SUFFIX, bill.body, now)
+
+    def _keep_event(self, connection: sqlite3.Connection, record: EventKept, now: Instant) -> None:
+        row_id = _insert(
+            connection,
+            "INSERT INTO event (kind, subject, at_utc_ms, body) VALUES (?, ?, ?, ?)",
+            (record.kind, record.subject, record.at_utc_ms, billing.canonical(record.body).decode()),
+        )
+        record_id, rev = f"{self.epoch}-{row_id}", 1
+        message: dict[str, Any] = {
+            **record.body,
+            "schema": EVENT_SCHEMA,
+            "site": self.site,
+            "epoch": self.epoch,
+            "seq": row_id,
+            "record_id": record_id,
+            "rev": rev,
+            "kind": record.kind,
+            "subject": record.subject,
+            "at": iso(record.at_utc_ms),
+        }
+        _owe(connection, "events", row_id, record_id, rev, f"event/{record.kind}", billing.canonical(message), now)
+
+    def _keep_receipt(self, connection: sqlite3.Connection, receipt: ReceiptKept) -> None:
+        """Note the receipt; if it speaks of this ledger, park what was rejected and let go of what was acknowledged."""
+        is_applied = receipt.epoch == self.epoch
+        connection.execute(
+            "INSERT INTO receipt (stream, epoch, acked_through, is_applied, body, at_utc_ms) VALUES (?, ?, ?, ?, ?, ?)",
+            (receipt.stream, receipt.epoch, receipt.acked_through, is_applied, _json(receipt), receipt.at_utc_ms),
+        )
+        if not is_applied:
+            log.warning("receipt_of_other_epoch", stream=receipt.stream, epoch=receipt.epoch, own_epoch=self.epoch)
+            return
+        # Rejections first: a cumulative acknowledgement in the same receipt must not sweep them away.
+        connection.executemany(
+            "UPDATE outbox SET parked_reason = ?, parked_utc_ms = ?"
+            " WHERE stream = ? AND record_id = ? AND rev = ? AND parked_utc_ms IS NULL",
+            [(why, receipt.at_utc_ms, receipt.stream, record_id, rev) for record_id, rev, why in receipt.rejected],
+        )
+        settled = [
+            row
+            for record_id, rev in receipt.acked
+            for row in connection.execute(
+                "SELECT seq, stream_seq FROM outbox WHERE stream = ? AND record_id = ? AND rev = ?",
+                (receipt.stream, record_id, rev),
+            )
+        ]
+        if receipt.acked_through is not None and self._is_credible(connection, receipt.stream, receipt.acked_through):
+            settled += connection.execute(
+                "SELECT seq, stream_seq FROM outbox WHERE stream = ? AND stream_seq <= ? AND parked_utc_ms IS NULL",
+                (receipt.stream, receipt.acked_through),
+            )
+        connection.executemany("DELETE FROM outbox WHERE seq = ?", [(seq,) for seq, _ in settled])
+        if receipt.stream == "billing":
+            connection.executemany(
+                "UPDATE bill SET receipted_utc_ms = ? WHERE seq = ? AND receipted_utc_ms IS NULL",
+                [(receipt.at_utc_ms, bill_seq) for _, bill_seq in settled],
+            )
+
+    def _is_credible(self, connection: sqlite3.Connection, stream: str, acked_through: int) -> bool:
+        """False when the backend has numbers we never wrote: this ledger is then an older copy of itself, restored.
+
+        What the backend calls acknowledged may be other records under the same numbers, so only those it names are let go.
+        """
+        statement = _LAST_STREAM_SEQ.get(stream)
+        last_seq = connection.execute(statement).fetchone()[0] if statement else 0
+        if acked_through > last_seq:
+            log.warning("receipt_beyond_ledger", stream=stream, acked_through=acked_through, last_seq=last_seq)
+        return bool(acked_through <= last_seq)
+
+
+_LAST_STREAM_SEQ: Final = {
+    "billing": "SELECT COALESCE(MAX(seq), 0) FROM bill",
+    "events": "SELECT COALESCE(MAX(id), 0) FROM event",
+}
+
+
+def mark_sent(connection: sqlite3.Connection, seqs: Sequence[int], now: Instant) -> None:
+    connection.executemany(
+        "UPDATE outbox SET sent_count = sent_count + 1, sent_utc_ms = ? WHERE seq = ?", [(now.utc_ms, seq) for seq in seqs]
+    )
+
+
+def requeue(connection: sqlite3.Connection, seqs: Sequence[int]) -> int:
+    """Parked rows go back into the line at their old place. Returns how many did."""
+    statement = (
+        "UPDATE outbox SET parked_reason = NULL, parked_utc_ms = NULL, sent_count = 0 WHERE seq = ? AND parked_utc_ms IS NOT NULL"
+    )
+    return sum(connection.execute(statement, (seq,)).rowcount for seq in seqs)
+
+
+def _keep_session(connection: sqlite3.Connection, session: Session) -> None:
+    connection.execute(
+        "INSERT INTO session (id, charger, evse_number, transaction_ref, status, started_utc_ms, ended_utc_ms, rev, body)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (id) DO UPDATE SET charger = excluded.charger, evse_number = excluded.evse_number,"
+        " transaction_ref = excluded.transaction_ref, status = excluded.status, started_utc_ms = excluded.started_utc_ms,"
+        " ended_utc_ms = excluded.ended_utc_ms, rev = excluded.rev, body = excluded.body",
+        (
+            session.id,
+            session.charger,
+            session.evse_number,
+            session.transaction,
+            session.status.value,
+            session.started_utc_ms,
+            session.ended_utc_ms,
+            session.rev,
+            _json(session),
+        ),
+    )
+    # Ten digits at most before it is even parsed: what a charger calls its transaction may be of any length.
+    digits = session.transaction
+    number = int(digits) if len(digits) <= 10 and digits.isascii() and digits.isdecimal() else 0
+    if 0 < number <= LARGEST_TRANSACTION_NUMBER:
+        connection.execute(
+            "UPDATE meta SET value = ? WHERE key = 'last_transaction_number' AND CAST(value AS INTEGER) < ?",
+            (str(number), number),
+        )
+
+
+def _keep_message(connection: sqlite3.Connection, record: MessageKept) -> None:
+    connection.execute(
+        "INSERT INTO message (charger, session_id, action, frame, received_utc_ms) VALUES (?, ?, ?, ?, ?)",
+        (record.charger, record.session, record.action, record.frame, record.received_utc_ms),
+    )
+
+
+def _keep_limit(connection: sqlite3.Connection, record: LimitKept, now: Instant) -> None:
+    row_id = _insert(
+        connection,
+        "INSERT INTO limit_history (charger, evse_number, at_utc_ms, limit_ma, reason) VALUES (?, ?, ?, ?, ?)",
+        (record.evse.charger, record.evse.number, record.at_utc_ms, record.limit_ma, _json(record.reason)),
+    )
+    connection.execute(
+        "DELETE FROM limit_history WHERE id IN (SELECT id FROM"
+        " (SELECT id, at_utc_ms FROM limit_history ORDER BY id LIMIT ?) WHERE at_utc_ms < ? OR id <= ?)",
+        (LIMIT_EVICTION_STEP, now.utc_ms - LIMIT_HISTORY_MS, row_id - LIMIT_HISTORY_ROWS),
+    )
+
+
+def _owe(
+    connection: sqlite3.Connection,
+    stream: str,
+    stream_seq: int,
+    record_id: str,
+    rev: int,
+    topic_suffix: str,
+    body: bytes,
+    now: Instant,
+) -> None:
+    connection.execute(
+        "INSERT INTO outbox (stream, stream_seq, record_id, rev, topic_suffix, body, created_utc_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (stream, stream_seq, record_id, rev, topic_suffix, body, now.utc_ms),
+    )
+
+
+def _insert(connection: sqlite3.Connection, statement: str, values: tuple[object, ...]) -> int:
+    """The number of the new row."""
+    return int(connection.execute(statement, values).lastrowid or 0)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
