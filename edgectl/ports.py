@@ -93,6 +93,10 @@ class LedgerReader(Protocol):
     def limits(self, evse: EvseId, until_utc_ms: int, limit: int) -> Sequence[LimitKept]: ...
 
 
+class SiteStore(Store, Outbox, LedgerReader, Protocol):
+    """Everything one ledger is to the daemon."""
+
+
 class StatePublisher(Protocol):
     """The uplink as the runtime sees it."""
 

@@ -193,6 +193,9 @@ class Controller:
         state = self._chargers.get(event.charger)
         if state is None:
             return []
+        if event.outcome in {Outcome.DISCONNECTED, Outcome.TIMEOUT}:
+            state.fallback = Fallback.UNKNOWN  # nothing was said; it is asked again
+            return []
         is_installed = event.outcome is Outcome.ACCEPTED
         state.fallback = Fallback.INSTALLED if is_installed else Fallback.REFUSED
         if not is_installed:

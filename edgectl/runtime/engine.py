@@ -8,10 +8,21 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from edgectl.core.controller import Controller
-from edgectl.domain.decisions import Ask, Decision, InstallFallback, Keep, PublishState, Reply, SetLimit, WakeUplink
+from edgectl.domain.decisions import (
+    Ask,
+    Decision,
+    InstallFallback,
+    Keep,
+    PublishState,
+    Reply,
+    SetLimit,
+    StartAnswer,
+    StopAnswer,
+    WakeUplink,
+)
 from edgectl.domain.errors import InvariantError, StoreError, invariant
 from edgectl.domain.events import Call, Event, StoreChanged, Tick
-from edgectl.domain.records import Durability
+from edgectl.domain.records import Durability, Record, SessionKept
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis
 from edgectl.ports import ChargerLinks, Clock, FaultHook, StatePublisher, Store, no_fault
@@ -26,6 +37,11 @@ HELD_MS: Millis = 8_000
 """Replies held longer than this by a stalled disk are given up: their charger's socket is closed, so that it queues the message
 itself. Chargers wait 10 to 30 s for an answer, and one that is ignored too often may discard the message (OCPP 1.6, 3.7.1)."""
 
+UNWRITTEN_COUNT = 10_000
+"""Records owed while the disk refuses them: hours of a depot. Beyond that the oldest are dropped, and the alarm has long been
+raised; chargers that got no answer still hold their messages."""
+
+Dependent = Reply | PublishState | WakeUplink
 Trace = Callable[[Event, Instant, Sequence[Decision]], None]
 
 
@@ -50,13 +66,15 @@ class Engine:
         self._clock = clock
         self._store = store
         self._links = links
-        self._publisher = publisher
+        self.publisher = publisher
         self._health = health
         self._trace = trace
         self._fault = fault
         self._is_store_healthy = True
         self.failed_count = 0
         self._held: set[asyncio.Task[None]] = set()
+        self._committing = 0
+        self._unwritten: list[Record] = []
 
     async def run(self) -> None:
         """Handle events until cancelled."""
@@ -104,57 +122,78 @@ class Engine:
                     self._links.ask(decision, now)
         records = [decision.record for decision in decisions if isinstance(decision, Keep)]
         dependent = [decision for decision in decisions if isinstance(decision, Reply | PublishState | WakeUplink)]
-        if not records:
-            self._release(dependent, now)
-            return
-        committed = self._store.commit(records, now)
-        if any(record.durability is Durability.BILLING for record in records):
-            # What was said to be stored must be stored first.
-            task = asyncio.create_task(self._release_when_durable(asyncio.wrap_future(committed), dependent))
+        if _is_billing(records, dependent) and (records or self._unwritten or self._committing):
+            # What was said to be stored must be stored first, and so must what a repeated message relies on.
+            waiting, at_once = dependent, []
         else:
-            replies = [decision for decision in dependent if isinstance(decision, Reply)]
-            self._release(replies, now)
-            rest = [decision for decision in dependent if not isinstance(decision, Reply)]
-            task = asyncio.create_task(self._release_when_durable(asyncio.wrap_future(committed), rest))
+            waiting = [decision for decision in dependent if records and not isinstance(decision, Reply)]
+            at_once = [decision for decision in dependent if not records or isinstance(decision, Reply)]
+        self._release(at_once, now)
+        if records or waiting:
+            self._commit(records, waiting, now)
+
+    def _commit(self, records: list[Record], waiting: list[Dependent], now: Instant) -> None:
+        records = [*self._unwritten, *records]
+        self._unwritten = []
+        committed = asyncio.wrap_future(self._store.commit(records, now))
+        self._committing += 1
+        committed.add_done_callback(lambda done: self._on_committed(done, records))
+        task = asyncio.create_task(self._release_when_durable(committed, waiting))
         self._held.add(task)
         task.add_done_callback(self._held.discard)
 
-    async def _release_when_durable(
-        self, committed: asyncio.Future[None], dependent: Sequence[Reply | PublishState | WakeUplink]
-    ) -> None:
+    def _on_committed(self, committed: asyncio.Future[None], records: list[Record]) -> None:
+        """Runs for every commit in the order of the commits, also for one whose replies were given up."""
+        self._committing -= 1
+        error = None if committed.cancelled() else committed.exception()
+        if error is None:
+            self._store_changed(True, "")
+            newer = {record.session.id for record in records if isinstance(record, SessionKept)}
+            self._unwritten = [r for r in self._unwritten if not (isinstance(r, SessionKept) and r.session.id in newer)]
+            return
+        if not isinstance(error, StoreError):
+            self._store_changed(False, str(error))
+            return
+        self._store_changed(False, str(error))
+        if error.reason == "record-refused":
+            # A record no disk will take is a bug of ours; keeping it would hold up all that follow.
+            self.failed_count += 1
+            log.error("record_refused", reason=str(error), kinds=[type(record).__name__ for record in records])
+            return
+        # The core has already moved on, so these records are owed: they go first in the next commit, and no reply that
+        # relies on them leaves before.
+        owed = [record for record in records if record.durability is not Durability.TELEMETRY]
+        self._unwritten = [*self._unwritten, *owed][-UNWRITTEN_COUNT:]
+
+    async def _release_when_durable(self, committed: asyncio.Future[None], waiting: Sequence[Dependent]) -> None:
         try:
-            if any(isinstance(decision, Reply) for decision in dependent):
-                async with asyncio.timeout(HELD_MS / 1000):
-                    await asyncio.shield(committed)
-            else:
-                await committed
+            async with asyncio.timeout(HELD_MS / 1000 if any(isinstance(one, Reply) for one in waiting) else None):
+                await asyncio.shield(committed)
         except TimeoutError:
             self._store_changed(False, "the disk does not answer")
-            self._give_up(dependent, "cannot store now")
+            self._give_up(waiting, "cannot store now")
             return
-        except StoreError as error:
-            self._store_changed(False, str(error))
-            self._give_up(dependent, "cannot store")
+        except StoreError:
+            self._give_up(waiting, "cannot store")
             return
-        self._store_changed(True, "")
         self._fault("reply-after-commit")
-        self._release(dependent, self._clock.now())
+        self._release(waiting, self._clock.now())
 
-    def _give_up(self, dependent: Sequence[Reply | PublishState | WakeUplink], reason: str) -> None:
+    def _give_up(self, dependent: Sequence[Dependent], reason: str) -> None:
         """Neither an error nor silence is safe for a billing message; an offline charger queues it and falls to its fallback."""
         for decision in dependent:
             if isinstance(decision, Reply):
                 self._links.close(decision.call.charger, reason)
 
-    def _release(self, dependent: Sequence[Reply | PublishState | WakeUplink], now: Instant) -> None:
+    def _release(self, dependent: Sequence[Dependent], now: Instant) -> None:
         for decision in dependent:
             match decision:
                 case Reply():
                     self._links.reply(decision, now)
                 case PublishState():
-                    self._publisher.publish_state(decision, now)
+                    self.publisher.publish_state(decision, now)
                 case WakeUplink():
-                    self._publisher.wake()
+                    self.publisher.wake()
 
     def _store_changed(self, is_healthy: bool, detail: str) -> None:
         if is_healthy == self._is_store_healthy:
@@ -173,3 +212,10 @@ class Engine:
             await asyncio.wait(self._held, timeout=timeout_ms / 1000)
         for task in self._held:
             task.cancel()
+
+
+def _is_billing(records: Sequence[Record], dependent: Sequence[Dependent]) -> bool:
+    """A start or stop is being answered, or a billable record is among those kept."""
+    if any(record.durability is Durability.BILLING for record in records):
+        return True
+    return any(isinstance(one, Reply) and isinstance(one.answer, StartAnswer | StopAnswer) for one in dependent)

@@ -69,6 +69,8 @@ def test_a_power_limit_counts_every_phase() -> None:
     assert limits(shares) == {"a": 10_000, "b": 10_000}
 
 
+CRUMB_MA = 30
+"""What is left when a conductor has less than one milliamp for each that rises may still go to one of them elsewhere."""
 PATHS = [(G,), (H, G), (K, G), (K, H, G)]
 
 
@@ -138,7 +140,7 @@ def test_nobody_can_be_raised_without_lowering_somebody_poorer(problem: tuple[li
         assert full, (one, share)
         assert any(
             all(
-                values[o.evse] <= max(share.limit_ma, o.min_ma)
+                values[o.evse] <= max(share.limit_ma, o.min_ma) + CRUMB_MA
                 for o in claims
                 if weight_in(capacity, o.circuits, o.phases) and shares[o.evse].is_admitted
             )

@@ -30,7 +30,7 @@ from edgectl.domain.events import (
 )
 from edgectl.domain.ids import ChargerId, MeterId
 from edgectl.domain.phases import Phases
-from edgectl.domain.records import Record, Restored
+from edgectl.domain.records import Durability, MessageKept, Record, Restored, SessionKept
 from edgectl.domain.time import Instant
 from edgectl.runtime import engine as engine_module
 from edgectl.runtime.engine import Engine
@@ -190,6 +190,53 @@ async def test_a_stalled_disk_closes_the_socket_before_the_charger_gives_up(monk
         while "closed A: cannot store now" not in rig.links.kinds():
             await asyncio.sleep(0.005)
     assert "Reply" not in rig.links.kinds()
+
+
+async def test_a_repeated_start_is_answered_only_after_the_record_the_disk_refused_before_is_written() -> None:
+    rig = Rig()
+    start = rig.start()
+    rig.engine.handle(start)
+    rig.store.commits[-1][1].set_exception(StoreError("disk-full", "no room", is_permanent=False))
+    await turns()
+    refused = [record for record in rig.store.commits[-1][0] if record.durability is not Durability.TELEMETRY]
+    rig.links.sent.clear()
+    rig.engine.handle(start)
+    await turns()
+    again, future = rig.store.commits[-1]
+    assert again[: len(refused)] == refused
+    assert "Reply" not in rig.links.kinds()
+    future.set_result(None)
+    await turns()
+    assert "Reply" in rig.links.kinds()
+
+
+async def test_a_repeated_start_waits_for_a_commit_still_under_way() -> None:
+    rig = Rig()
+    start = rig.start()
+    rig.engine.handle(start)
+    rig.engine.handle(start)
+    first, barrier = rig.store.commits[-2][1], rig.store.commits[-1][1]
+    assert "Reply" not in rig.links.kinds()
+    first.set_result(None)
+    barrier.set_result(None)
+    await turns()
+    assert rig.links.kinds().count("Reply") == 2
+
+
+async def test_a_refused_session_does_not_overwrite_the_newer_one_already_stored() -> None:
+    rig = Rig()
+    start = rig.start()
+    rig.engine.handle(start)
+    rig.clock.mono_ms += 60_000
+    rig.engine.handle(MeterValuesReported(rig.call("MeterValues"), 1, None, (Sample(energy_wh=100),)))
+    rig.store.commits[-2][1].set_exception(StoreError("io-error", "hiccup", is_permanent=False))
+    rig.store.commits[-1][1].set_result(None)
+    await turns()
+    rig.engine.handle(start)
+    retried = rig.store.commits[-1][0]
+    assert [record for record in retried if isinstance(record, SessionKept)] == []
+    assert [record.action for record in retried if isinstance(record, MessageKept)] == ["StartTransaction"]
+    await rig.engine.drain(1)
 
 
 async def test_limits_keep_going_while_the_disk_stalls() -> None:
