@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from edgectl.core.alarms import Alarms
@@ -16,6 +17,7 @@ from edgectl.core.publishing import StatePublishing
 from edgectl.core.sessions import Sessions
 from edgectl.domain.decisions import (
     Acknowledge,
+    Ask,
     BootAnswer,
     Decision,
     InstallFallback,
@@ -245,19 +247,30 @@ class Controller:
 
     def _on_started(self, event: TransactionStarted, now: Instant) -> list[Decision]:
         charger_id = event.call.charger
-        evse = EvseId(charger_id, event.evse_number)
-        before = self._sessions.at(evse)
+        state = self._chargers.get(charger_id)
+        if event.evse_number == 0 and state is not None and state.charger.evse_count == 1:
+            event = replace(event, evse_number=1)  # 2.x need not name the only EVSE there is
+        before = self._sessions.at(EvseId(charger_id, event.evse_number))
         decisions = self._sessions.start(event, self._rated_w(charger_id), now)
-        session = self._sessions.at(evse)
-        if session is not None and (before is None or before.id != session.id):
-            if before is not None:
-                self._balancing.close_session(evse, now)
-            self._balancing.open_session(evse, now)
-            state = self._chargers.get(charger_id)
-            vehicle = self._balancing.vehicles.get(evse)
-            if state is not None and vehicle is not None:
-                vehicle.status = state.connector(event.evse_number).status
+        after = self._sessions.at(EvseId(charger_id, event.evse_number))
+        if before is not None and (after is None or after.id != before.id):
+            self._balancing.close_session(before.evse, now)
+        self._follow_sessions(charger_id, now)
         return [*decisions, *self._control(now)]
+
+    def _follow_sessions(self, charger_id: ChargerId, now: Instant) -> None:
+        """Every open session of the charger has a vehicle to balance, and no other EVSE has."""
+        state = self._chargers.get(charger_id)
+        if state is None:
+            return
+        for evse in state.charger.evses:
+            is_open = self._sessions.at(evse) is not None
+            if is_open and evse not in self._balancing.vehicles:
+                self._balancing.open_session(evse, now)
+                self._balancing.vehicles[evse].status = state.connector(evse.number).status
+            elif not is_open and evse in self._balancing.vehicles:
+                self._balancing.close_session(evse, now)
+                self._marked.pop(evse, None)
 
     def _on_meter_values(self, event: MeterValuesReported, now: Instant) -> list[Decision]:
         session = self._sessions.find(event.call.charger, event.transaction)
@@ -271,15 +284,20 @@ class Controller:
             vehicle.status = event.charging_state
         state, cause = self._period(evse)
         decisions = self._sessions.progress(event, self._rated_w(event.call.charger), state, cause, now)
+        self._follow_sessions(event.call.charger, now)
         return [*decisions, *self._control(now)]
 
     def _on_ended(self, event: TransactionEnded, now: Instant) -> list[Decision]:
-        open_before = {session.evse for session in self._sessions.open.values() if session.charger == event.call.charger}
+        known = self._sessions.find(event.call.charger, event.transaction)
         decisions = self._sessions.stop(event, self._rated_w(event.call.charger), now)
-        for evse in open_before:
-            if self._sessions.at(evse) is None:
-                self._balancing.close_session(evse, now)
-                self._marked.pop(evse, None)
+        self._follow_sessions(event.call.charger, now)
+        closed = self._sessions.find(event.call.charger, event.transaction)
+        is_news = closed is not None and known is not None and closed.rev != known.rev
+        if is_news and closed is not None and "messages-missing" in closed.flags:
+            # The station may still hold the missing messages; asking also tells us when it does not.
+            decisions.append(
+                Ask(closed.charger, f"transaction-{closed.id}", "get-transaction-status", (("transaction", closed.transaction),))
+            )
         return [*decisions, *self._control(now)]
 
     def _rated_w(self, charger_id: ChargerId) -> Watts:
@@ -402,5 +420,5 @@ class Controller:
         self._authorization.reload(event.site)
         self._balancing.reload(event.site)
         for session in self._sessions.open.values():
-            self._balancing.open_session(session.evse, now)
+            self._follow_sessions(session.charger, now)
         return self._control(now)

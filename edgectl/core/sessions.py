@@ -10,7 +10,17 @@ from dataclasses import replace
 
 from edgectl.core import bill, periods, registers
 from edgectl.core.authorization import Authorization
-from edgectl.domain.decisions import Acknowledge, Decision, Keep, Reply, StartAnswer, StopAnswer, TokenVerdict, WakeUplink
+from edgectl.domain.decisions import (
+    Acknowledge,
+    Decision,
+    Keep,
+    Reply,
+    StartAnswer,
+    StopAnswer,
+    TokenAnswer,
+    TokenVerdict,
+    WakeUplink,
+)
 from edgectl.domain.events import Call, MeterValuesReported, Sample, TransactionEnded, TransactionStarted
 from edgectl.domain.ids import ChargerId, EvseId, IdToken, SessionId, TransactionRef, same_token
 from edgectl.domain.reasons import Cause
@@ -36,8 +46,13 @@ PROGRESS_WH: WattHours = 100
 """Running energy is written at least this often, so a crash loses no more of it."""
 OLDEST_CREDIBLE_UTC_MS: UtcMillis = 1_577_836_800_000
 """2020-01-01: a charger that says earlier has lost its clock (1970 and year 1 are what is seen)."""
+MAX_TRANSACTION_NUMBER = 2**31 - 1
 LATE_MS: Millis = 300_000
 """A start or stop reported this long after it happened came from the charger's offline queue."""
+
+
+_PROVISIONAL = {"start-missing", "orphan-stop"}
+"""What a session is flagged with until its start arrives."""
 
 
 class Sessions:
@@ -51,6 +66,8 @@ class Sessions:
         self._recent: dict[SessionId, Session] = {session.id: session for session in restored.recent_sessions[-RECENT_COUNT:]}
         self._kept_mono_ms: dict[SessionId, Millis] = {}
         self._kept_wh: dict[SessionId, WattHours] = {}
+        self._sequences: dict[SessionId, tuple[int, int, int]] = {}
+        """Lowest, highest and count of the sequence numbers seen in each open 2.x transaction."""
 
     # --- questions ----------------------------------------------------------------------------------------------------
 
@@ -75,7 +92,9 @@ class Sessions:
         key = _start_key(event)
         known = self._same_start(event, key)
         if known is not None:
-            return [Reply(event.call, StartAnswer(known.transaction, verdict))]
+            reply = Reply(event.call, StartAnswer(known.transaction, verdict))
+            self._note_sequence(known.id, event.sequence_number)
+            return [*self._complete_start(known, event, key, rated_w, now), reply]
 
         decisions: list[Decision] = []
         left_open = self.at(EvseId(charger, event.evse_number))
@@ -118,6 +137,80 @@ class Sessions:
             Reply(event.call, StartAnswer(session.transaction, verdict)),
         ]
 
+    def _complete_start(
+        self, known: Session, event: TransactionStarted, key: str, rated_w: Watts, now: Instant
+    ) -> list[Decision]:
+        """The start of a session that was opened or even ended on other evidence: fill in what was missing, once."""
+        if known.start_key or not _PROVISIONAL & set(known.flags):
+            return []
+        started_utc_ms, clock_flags = _credible(event.reported_utc_ms, now)
+        is_open = known.id in self.open
+        completed = replace(
+            known,
+            id_token=known.id_token or event.token,
+            evse_number=known.evse_number or event.evse_number,
+            connector_number=known.connector_number or event.connector_number,
+            authorisation=self._authorization.account_of(event.token, started_utc_ms, is_offline=event.is_offline),
+            started_utc_ms=min(started_utc_ms, known.started_utc_ms),
+            started_reported_utc_ms=event.reported_utc_ms,
+            meter_start_wh=event.meter_start_wh if event.meter_start_wh is not None else known.meter_start_wh,
+            flags=tuple(sorted((set(known.flags) - _PROVISIONAL) | clock_flags | {"start-late"})),
+            start_key=key,
+        )
+        if is_open:
+            energy_wh = _energy_so_far(completed.meter_start_wh, completed.meter_last_wh)
+            completed = replace(completed, energy_wh=energy_wh)
+            self._keep(completed, now)
+            return [Keep(SessionKept(completed)), _message(event.call, known.id, now)]
+        ended_utc_ms = completed.ended_utc_ms or now.utc_ms
+        energy = registers.session_energy(
+            completed.meter_start_wh, None, completed.meter_stop_wh, rated_w, ended_utc_ms - completed.started_utc_ms
+        )
+        completed = replace(
+            completed,
+            status=SessionStatus.COMPLETED,
+            energy_wh=energy.energy_wh,
+            periods=(),
+            flags=_merged(tuple(flag for flag in completed.flags if flag != "energy-unknown"), energy.flags),
+            rev=completed.rev + 1,
+        )
+        completed = replace(
+            completed, periods=periods.advance(completed, ended_utc_ms, energy.energy_wh, PeriodState.CHARGING, Cause.IDLE)
+        )
+        return [*self._bill(completed), _message(event.call, known.id, now)]
+
+    def _provisional(self, event: MeterValuesReported, transaction: TransactionRef, now: Instant) -> Session:
+        """Values of a transaction whose start we never saw: energy flows, so there is a session."""
+        reported_utc_ms = event.samples[0].reported_utc_ms if event.samples else None
+        started_utc_ms, clock_flags = _credible(reported_utc_ms, now)
+        return Session(
+            id=self._ids.session_id(now),
+            charger=event.call.charger,
+            evse_number=event.evse_number,
+            connector_number=1 if event.evse_number else 0,
+            transaction=transaction,
+            status=SessionStatus.ACTIVE,
+            id_token=event.token,
+            authorisation=self._authorization.account_of(event.token, started_utc_ms, is_offline=True),
+            started_utc_ms=started_utc_ms,
+            started_reported_utc_ms=None,
+            meter_start_wh=None,
+            meter_last_wh=None,
+            last_utc_ms=started_utc_ms,
+            flags=tuple(sorted(clock_flags | {"start-missing"})),
+        )
+
+    def _note_sequence(self, session: SessionId, number: int | None) -> None:
+        if number is None:
+            return
+        first, last, count = self._sequences.get(session, (number, number, 0))
+        self._sequences[session] = (min(first, number), max(last, number), count + 1)
+
+    def _has_gap(self, session: SessionId) -> bool:
+        """Messages of this transaction are missing. A station that always says 0, or repeats numbers, tells nothing."""
+        first, last, count = self._sequences.get(session, (0, 0, 0))
+        return last > first and count < last - first + 1
+
     def _same_start(self, event: TransactionStarted, key: str) -> Session | None:
         charger = event.call.charger
         if event.transaction is not None:
@@ -141,7 +234,8 @@ class Sessions:
         return None
 
     def _next_transaction(self) -> TransactionRef:
-        self._last_number += 1
+        # An OCPP 1.6 id is a positive 32-bit integer; two thousand million of them outlast any charger.
+        self._last_number = self._last_number % MAX_TRANSACTION_NUMBER + 1
         return TransactionRef(str(self._last_number))
 
     # --- progress -----------------------------------------------------------------------------------------------------
@@ -155,9 +249,23 @@ class Sessions:
         if session is None and event.evse_number > 0:
             session = self.at(EvseId(charger, event.evse_number))
         signed = _signed(event.samples)
+        reply = Reply(event.call, Acknowledge() if event.token is None else TokenAnswer(self._verdict(event.token, now)))
+        is_new = session is None and event.transaction is not None and _is_issued(event.transaction)
+        if is_new and event.transaction is not None:
+            session = self._provisional(event, event.transaction, now)
+            self._keep(session, now)
         if session is None or session.id not in self.open:
-            reply = Reply(event.call, Acknowledge())
             return [_message(event.call, session.id if session else None, now), reply] if signed else [reply]
+        self._note_sequence(session.id, event.sequence_number)
+        if event.evse_number and not session.evse_number:
+            session = replace(session, evse_number=event.evse_number, connector_number=1)
+        if event.token is not None and session.id_token is None:
+            session = replace(
+                session,
+                id_token=event.token,
+                authorisation=self._authorization.account_of(event.token, now.utc_ms, is_offline=event.is_offline),
+            )
+            is_new = True
         flags: set[str] = set()
         register_wh = session.meter_last_wh
         for sample in event.samples:
@@ -185,13 +293,13 @@ class Sessions:
         session = replace(session, periods=periods.advance(session, now.utc_ms, session.energy_wh, state, cause))
         self.open[session.id] = session
         decisions: list[Decision] = []
-        if signed:
+        if signed or is_new:
             self._keep(session, now)
             decisions += [Keep(SessionKept(session)), _message(event.call, session.id, now)]
         elif self._is_progress_due(session, now):
             self._keep(session, now)
             decisions.append(Keep(SessionKept(session, Durability.PROGRESS)))
-        return [*decisions, Reply(event.call, Acknowledge())]
+        return [*decisions, reply]
 
     def mark(self, evse: EvseId, state: PeriodState, cause: Cause, now: Instant) -> list[Decision]:
         """The state or the cause of the limit has changed between two meter values."""
@@ -236,6 +344,10 @@ class Sessions:
         meter_stop_wh = event.meter_stop_wh
         if meter_stop_wh is None:
             meter_stop_wh = next((s.energy_wh for s in reversed(event.samples) if s.energy_wh is not None), None)
+        self._note_sequence(session.id, event.sequence_number)
+        if self._has_gap(session.id):
+            flags.add("messages-missing")
+        self._sequences.pop(session.id, None)
         if signed := _signed(event.samples):
             session = replace(session, signed_values=session.signed_values + signed)
             self.open[session.id] = session
@@ -381,6 +493,11 @@ def _credible(reported_utc_ms: UtcMillis | None, now: Instant) -> tuple[UtcMilli
     if reported_utc_ms > now.utc_ms + LATE_MS:
         return now.utc_ms, {"clock-ahead"}
     return reported_utc_ms, set()
+
+
+def _is_issued(transaction: TransactionRef) -> bool:
+    """Not one of the references that mean "none": chargers that never got an id say -1 or 0."""
+    return transaction not in {"", "0", "-1"}
 
 
 def _start_key(event: TransactionStarted) -> str:

@@ -10,9 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.plant import NOON_UTC_MS, TAG, Bench, answer, of, plant, records
 
-from edgectl.domain.decisions import Reply, StartAnswer, StopAnswer, TokenAnswer, WakeUplink
-from edgectl.domain.events import ConnectorStatus, TokenPresented
-from edgectl.domain.ids import IdToken
+from edgectl.domain.decisions import Ask, Reply, StartAnswer, StopAnswer, TokenAnswer, WakeUplink
+from edgectl.domain.events import (
+    ConnectorStatus,
+    MeterValuesReported,
+    Sample,
+    TokenPresented,
+    TransactionEnded,
+    TransactionStarted,
+)
+from edgectl.domain.ids import IdToken, TransactionRef
 from edgectl.domain.records import BillKept, Durability, MessageKept, PeriodState, Restored, Session, SessionKept, SessionStatus
 from edgectl.domain.site import OfflinePolicy, Token, TokenStatus
 
@@ -350,3 +357,106 @@ def test_any_history_of_repeats_and_restarts_bills_every_session_once(steps: lis
     assert len([s for s in sessions.values() if s.status is not SessionStatus.ORPHAN]) == starts
     assert set(bills.values()) <= {1}
     assert {s.id for s in sessions.values() if s.status is not SessionStatus.ACTIVE} == set(bills)
+
+
+# --- OCPP 2.x and lost starts -------------------------------------------------------------------------------------------
+
+
+def event_started(bench: Bench, transaction: str, **more: object) -> list[object]:
+    known = {"evse_number": 1, "connector_number": 1, "token": TAG, "meter_start_wh": 1_000, "reported_utc_ms": bench.utc_ms}
+    event = TransactionStarted(bench.call("A", "TransactionEvent"), transaction=TransactionRef(transaction), **(known | more))  # type: ignore[arg-type]
+    return bench.settle(bench.put(event))  # type: ignore[return-value]
+
+
+def event_updated(bench: Bench, transaction: str, energy_wh: int, **more: object) -> list[object]:
+    sample = Sample(reported_utc_ms=bench.utc_ms, energy_wh=energy_wh)
+    known: dict[str, object] = {"evse_number": 0}
+    event = MeterValuesReported(
+        bench.call("A", "TransactionEvent"),
+        transaction=TransactionRef(transaction),
+        samples=(sample,),
+        **(known | more),  # type: ignore[arg-type]
+    )
+    return bench.settle(bench.put(event))  # type: ignore[return-value]
+
+
+def test_values_of_a_transaction_never_started_open_a_provisional_session(bench: Bench) -> None:
+    first = event_updated(bench, "tx-9", 5_000, evse_number=1)
+    assert records(SessionKept, first)[0].durability is Durability.BILLING  # type: ignore[arg-type]
+    bench.wait(600)
+    event_updated(bench, "tx-9", 6_000)
+    (bill,) = records(BillKept, bench.stop("A", "tx-9", meter_wh=6_500))
+    assert bill.body["energy_wh"] == 1_500
+    assert set(bill.body["flags"]) >= {"start-missing", "meter-start-derived"}  # type: ignore[call-overload]
+
+
+def test_the_late_start_of_a_running_session_completes_it(bench: Bench) -> None:
+    event_updated(bench, "tx-9", 5_000, evse_number=1)
+    began = bench.utc_ms - 60_000
+    decisions = event_started(bench, "tx-9", meter_start_wh=4_800, reported_utc_ms=began)
+    bench.wait(600)
+    (bill,) = records(BillKept, bench.stop("A", "tx-9", meter_wh=6_500))
+    assert started(decisions).transaction == "tx-9"
+    assert bill.body["energy_wh"] == 1_700
+    assert bill.body["id_token"] == TAG
+    assert "start-missing" not in bill.body["flags"]  # type: ignore[operator]
+
+
+def test_a_start_that_arrives_after_its_end_completes_the_orphan_with_a_new_revision(bench: Bench) -> None:
+    (orphan,) = records(BillKept, bench.stop("A", "tx-9", meter_wh=6_500))
+    began = bench.utc_ms - 1_800_000
+    decisions = event_started(bench, "tx-9", meter_start_wh=4_500, reported_utc_ms=began)
+    (bill,) = records(BillKept, decisions)  # type: ignore[arg-type]
+    assert (bill.session, orphan.rev, bill.rev) == (orphan.session, 1, 2)
+    assert (bill.body["energy_wh"], bill.body["status"]) == (2_000, "completed")
+    assert bench.controller.picture(bench.now).open_session_count == 0
+    assert records(BillKept, event_started(bench, "tx-9", meter_start_wh=4_500, reported_utc_ms=began)) == []  # type: ignore[arg-type]
+
+
+def test_a_token_shown_after_the_start_is_answered_and_kept(bench: Bench) -> None:
+    event_started(bench, "tx-1", token=None)
+    decisions = event_updated(bench, "tx-1", 1_000, token=TAG)
+    reply = answer(decisions)  # type: ignore[arg-type]
+    assert isinstance(reply, TokenAnswer)
+    assert reply.verdict.status is TokenStatus.ACCEPTED
+    assert kept_session(decisions).id_token == TAG
+
+
+def test_missing_sequence_numbers_are_flagged_and_asked_for(bench: Bench) -> None:
+    event_started(bench, "tx-1", sequence_number=0)
+    event_updated(bench, "tx-1", 1_200, sequence_number=1)
+    event = TransactionEnded(
+        bench.call("A", "TransactionEvent"), TransactionRef("tx-1"), None, 1_900, bench.utc_ms, "Local", sequence_number=4
+    )
+    decisions = bench.put(event)
+    (bill,) = records(BillKept, decisions)
+    assert "messages-missing" in bill.body["flags"]  # type: ignore[operator]
+    assert [ask.request for ask in of(Ask, decisions)] == ["get-transaction-status"]
+
+
+@pytest.mark.parametrize("numbers", [(0, 0, 0), (0, 1, 2), (0, 2, 2), (5, 6, 7)])
+def test_constant_or_repeated_sequence_numbers_are_no_gap(bench: Bench, numbers: tuple[int, int, int]) -> None:
+    event_started(bench, "tx-1", sequence_number=numbers[0])
+    event_updated(bench, "tx-1", 1_200, sequence_number=numbers[1])
+    event = TransactionEnded(
+        bench.call("A", "E"), TransactionRef("tx-1"), None, 1_900, bench.utc_ms, "Local", sequence_number=numbers[2]
+    )
+    (bill,) = records(BillKept, bench.put(event))
+    assert "messages-missing" not in bill.body["flags"]  # type: ignore[operator]
+
+
+def test_the_only_evse_needs_no_number(bench: Bench) -> None:
+    event_started(bench, "tx-1", evse_number=0)
+    assert bench.view("A").session is not None
+    assert bench.limit_a("A") == 32
+
+
+def test_an_evse_named_later_is_balanced_from_then_on() -> None:
+    site = plant("A")
+    bench = Bench(replace(site, chargers=(replace(site.chargers[0], evse_count=2),)))
+    bench.boot("A")
+    bench.meter(5)
+    event_started(bench, "tx-1", evse_number=0)
+    assert bench.view("A", 2).session is None
+    event_updated(bench, "tx-1", 1_100, evse_number=2)
+    assert bench.view("A", 2).session is not None
