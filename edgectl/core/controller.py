@@ -185,8 +185,8 @@ class Controller:
                 charger=charger.id,
                 fallback_ma=charger.fallback_ma,
                 fallback_w=self.site.power_w(charger, charger.fallback_ma),
-                max_ma=charger.max_ma,
-                max_w=self.site.power_w(charger, charger.max_ma),
+                max_ma=charger.max_ma * charger.evse_count,
+                max_w=self.site.power_w(charger, charger.max_ma * charger.evse_count),
                 kind=charger.kind,
             )
         ]

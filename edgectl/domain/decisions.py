@@ -37,7 +37,10 @@ class SetLimit:
 
 @dataclass(frozen=True, slots=True)
 class InstallFallback:
-    """Write the persistent safe default of every EVSE of this charger, under everything we send later."""
+    """Write the persistent safe default of every EVSE of this charger, under everything we send later.
+
+    ``fallback_*`` is for each EVSE, ``max_*`` for the whole charger: all its EVSEs at their rating.
+    """
 
     charger: ChargerId
     fallback_ma: MilliAmps
