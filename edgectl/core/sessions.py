@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edgectl.core import bill, periods, registers
+from edgectl.core import bill, evidence, periods, registers
 from edgectl.core.authorization import Authorization
 from edgectl.domain.decisions import (
     Acknowledge,
@@ -21,13 +21,12 @@ from edgectl.domain.decisions import (
     TokenVerdict,
     WakeUplink,
 )
-from edgectl.domain.events import Call, MeterValuesReported, Sample, TransactionEnded, TransactionStarted
+from edgectl.domain.events import MeterValuesReported, TransactionEnded, TransactionStarted
 from edgectl.domain.ids import ChargerId, EvseId, IdToken, SessionId, TransactionRef, same_token
 from edgectl.domain.reasons import Cause
 from edgectl.domain.records import (
     BillKept,
     Durability,
-    MessageKept,
     PeriodState,
     Restored,
     Session,
@@ -44,12 +43,7 @@ RECENT_COUNT = 2_000
 PROGRESS_MS: Millis = 10_000
 PROGRESS_WH: WattHours = 100
 """Running energy is written at least this often, so a crash loses no more of it."""
-OLDEST_CREDIBLE_UTC_MS: UtcMillis = 1_577_836_800_000
-"""2020-01-01: a charger that says earlier has lost its clock (1970 and year 1 are what is seen)."""
 MAX_TRANSACTION_NUMBER = 2**31 - 1
-LATE_MS: Millis = 300_000
-"""A start or stop reported this long after it happened came from the charger's offline queue."""
-
 
 _PROVISIONAL = {"start-missing", "orphan-stop"}
 """What a session is flagged with until its start arrives."""
@@ -89,7 +83,7 @@ class Sessions:
     def start(self, event: TransactionStarted, rated_w: Watts, now: Instant) -> list[Decision]:
         charger = event.call.charger
         verdict = self._verdict(event.token, now)
-        key = _start_key(event)
+        key = evidence.start_key(event)
         known = self._same_start(event, key)
         if known is not None:
             reply = Reply(event.call, StartAnswer(known.transaction, verdict))
@@ -109,8 +103,8 @@ class Sessions:
                 rated_w=rated_w,
                 now=now,
             )
-        started_utc_ms, flags = _credible(event.reported_utc_ms, now)
-        is_offline = event.is_offline or now.utc_ms - started_utc_ms > LATE_MS
+        started_utc_ms, flags = evidence.credible(event.reported_utc_ms, now)
+        is_offline = event.is_offline or now.utc_ms - started_utc_ms > evidence.LATE_MS
         session = Session(
             id=self._ids.session_id(now),
             charger=charger,
@@ -125,7 +119,7 @@ class Sessions:
             meter_start_wh=event.meter_start_wh,
             meter_last_wh=event.meter_start_wh,
             last_utc_ms=started_utc_ms,
-            signed_values=_signed(event.samples),
+            signed_values=evidence.signed(event.samples),
             flags=tuple(sorted(flags | ({"reported-late"} if is_offline else set()))),
             start_key=key,
         )
@@ -133,7 +127,7 @@ class Sessions:
         return [
             *decisions,
             Keep(SessionKept(session)),
-            _message(event.call, session.id, now),
+            evidence.message(event.call, session.id, now),
             Reply(event.call, StartAnswer(session.transaction, verdict)),
         ]
 
@@ -143,7 +137,7 @@ class Sessions:
         """The start of a session that was opened or even ended on other evidence: fill in what was missing, once."""
         if known.start_key or not _PROVISIONAL & set(known.flags):
             return []
-        started_utc_ms, clock_flags = _credible(event.reported_utc_ms, now)
+        started_utc_ms, clock_flags = evidence.credible(event.reported_utc_ms, now)
         is_open = known.id in self.open
         completed = replace(
             known,
@@ -158,10 +152,10 @@ class Sessions:
             start_key=key,
         )
         if is_open:
-            energy_wh = _energy_so_far(completed.meter_start_wh, completed.meter_last_wh)
+            energy_wh = evidence.energy_so_far(completed.meter_start_wh, completed.meter_last_wh)
             completed = replace(completed, energy_wh=energy_wh)
             self._keep(completed, now)
-            return [Keep(SessionKept(completed)), _message(event.call, known.id, now)]
+            return [Keep(SessionKept(completed)), evidence.message(event.call, known.id, now)]
         ended_utc_ms = completed.ended_utc_ms or now.utc_ms
         energy = registers.session_energy(
             completed.meter_start_wh, None, completed.meter_stop_wh, rated_w, ended_utc_ms - completed.started_utc_ms
@@ -171,18 +165,18 @@ class Sessions:
             status=SessionStatus.COMPLETED,
             energy_wh=energy.energy_wh,
             periods=(),
-            flags=_merged(tuple(flag for flag in completed.flags if flag != "energy-unknown"), energy.flags),
+            flags=evidence.merged(tuple(flag for flag in completed.flags if flag != "energy-unknown"), energy.flags),
             rev=completed.rev + 1,
         )
         completed = replace(
             completed, periods=periods.advance(completed, ended_utc_ms, energy.energy_wh, PeriodState.CHARGING, Cause.IDLE)
         )
-        return [*self._bill(completed), _message(event.call, known.id, now)]
+        return [*self._bill(completed), evidence.message(event.call, known.id, now)]
 
     def _provisional(self, event: MeterValuesReported, transaction: TransactionRef, now: Instant) -> Session:
         """Values of a transaction whose start we never saw: energy flows, so there is a session."""
         reported_utc_ms = event.samples[0].reported_utc_ms if event.samples else None
-        started_utc_ms, clock_flags = _credible(reported_utc_ms, now)
+        started_utc_ms, clock_flags = evidence.credible(reported_utc_ms, now)
         return Session(
             id=self._ids.session_id(now),
             charger=event.call.charger,
@@ -248,14 +242,14 @@ class Sessions:
         session = self.find(charger, event.transaction)
         if session is None and event.evse_number > 0:
             session = self.at(EvseId(charger, event.evse_number))
-        signed = _signed(event.samples)
+        signed = evidence.signed(event.samples)
         reply = Reply(event.call, Acknowledge() if event.token is None else TokenAnswer(self._verdict(event.token, now)))
-        is_new = session is None and event.transaction is not None and _is_issued(event.transaction)
+        is_new = session is None and event.transaction is not None and evidence.is_issued(event.transaction)
         if is_new and event.transaction is not None:
             session = self._provisional(event, event.transaction, now)
             self._keep(session, now)
         if session is None or session.id not in self.open:
-            return [_message(event.call, session.id if session else None, now), reply] if signed else [reply]
+            return [evidence.message(event.call, session.id if session else None, now), reply] if signed else [reply]
         self._note_sequence(session.id, event.sequence_number)
         if event.evse_number and not session.evse_number:
             session = replace(session, evse_number=event.evse_number, connector_number=1)
@@ -285,17 +279,17 @@ class Sessions:
         session = replace(
             session,
             meter_last_wh=register_wh,
-            energy_wh=_energy_so_far(session.meter_start_wh, register_wh),
+            energy_wh=evidence.energy_so_far(session.meter_start_wh, register_wh),
             last_utc_ms=max(session.last_utc_ms, now.utc_ms),
             signed_values=session.signed_values + signed,
-            flags=_merged(session.flags, flags),
+            flags=evidence.merged(session.flags, flags),
         )
         session = replace(session, periods=periods.advance(session, now.utc_ms, session.energy_wh, state, cause))
         self.open[session.id] = session
         decisions: list[Decision] = []
         if signed or is_new:
             self._keep(session, now)
-            decisions += [Keep(SessionKept(session)), _message(event.call, session.id, now)]
+            decisions += [Keep(SessionKept(session)), evidence.message(event.call, session.id, now)]
         elif self._is_progress_due(session, now):
             self._keep(session, now)
             decisions.append(Keep(SessionKept(session, Durability.PROGRESS)))
@@ -327,7 +321,7 @@ class Sessions:
         charger = event.call.charger
         verdict = self._verdict(event.token, now) if event.token is not None else None
         reply = Reply(event.call, StopAnswer(verdict))
-        key = _stop_key(event)
+        key = evidence.stop_key(event)
         session = self.find(charger, event.transaction)
         flags: set[str] = set()
         if session is None:
@@ -340,7 +334,7 @@ class Sessions:
             return [*self._orphan(event, key, now), reply]
         if session.id not in self.open:
             # A repeat, or a second opinion after the end: the end is sticky.
-            return [reply] if session.stop_key == key else [_message(event.call, session.id, now), reply]
+            return [reply] if session.stop_key == key else [evidence.message(event.call, session.id, now), reply]
         meter_stop_wh = event.meter_stop_wh
         if meter_stop_wh is None:
             meter_stop_wh = next((s.energy_wh for s in reversed(event.samples) if s.energy_wh is not None), None)
@@ -348,7 +342,7 @@ class Sessions:
         if self._has_gap(session.id):
             flags.add("messages-missing")
         self._sequences.pop(session.id, None)
-        if signed := _signed(event.samples):
+        if signed := evidence.signed(event.samples):
             session = replace(session, signed_values=session.signed_values + signed)
             self.open[session.id] = session
         closed = self._close(
@@ -361,7 +355,7 @@ class Sessions:
             now=now,
             key=key,
         )
-        return [*closed, _message(event.call, session.id, now), reply]
+        return [*closed, evidence.message(event.call, session.id, now), reply]
 
     def _match_unknown(self, event: TransactionEnded) -> Session | None:
         """A stop with -1, 0 or a foreign id: exactly one open session it can belong to, or none."""
@@ -388,7 +382,7 @@ class Sessions:
         now: Instant,
         key: str = "",
     ) -> list[Decision]:
-        ended_utc_ms, clock_flags = _credible(reported_utc_ms, now)
+        ended_utc_ms, clock_flags = evidence.credible(reported_utc_ms, now)
         if ended_utc_ms < session.started_utc_ms:
             ended_utc_ms = max(now.utc_ms, session.started_utc_ms)
             clock_flags = clock_flags | {"clock-backwards"}
@@ -406,14 +400,14 @@ class Sessions:
             last_utc_ms=max(session.last_utc_ms, ended_utc_ms),
             stop_reason=reason,
             periods=periods.advance(session, ended_utc_ms, energy.energy_wh, last_state, last_cause),
-            flags=_merged(session.flags, flags | clock_flags | energy.flags),
+            flags=evidence.merged(session.flags, flags | clock_flags | energy.flags),
             rev=session.rev + 1,
             stop_key=key,
         )
         return self._bill(closed)
 
     def _orphan(self, event: TransactionEnded, key: str, now: Instant) -> list[Decision]:
-        ended_utc_ms, flags = _credible(event.reported_utc_ms, now)
+        ended_utc_ms, flags = evidence.credible(event.reported_utc_ms, now)
         session = Session(
             id=self._ids.session_id(now),
             charger=event.call.charger,
@@ -433,12 +427,12 @@ class Sessions:
             meter_stop_wh=event.meter_stop_wh,
             energy_wh=0,
             stop_reason=event.reason,
-            signed_values=_signed(event.samples),
+            signed_values=evidence.signed(event.samples),
             flags=tuple(sorted(flags | {"orphan-stop", "energy-unknown"})),
             rev=1,
             stop_key=key,
         )
-        return [*self._bill(session), _message(event.call, session.id, now)]
+        return [*self._bill(session), evidence.message(event.call, session.id, now)]
 
     def _bill(self, session: Session) -> list[Decision]:
         self.open.pop(session.id, None)
@@ -464,46 +458,3 @@ class Sessions:
         self.open[session.id] = session
         self._kept_mono_ms[session.id] = now.mono_ms
         self._kept_wh[session.id] = session.energy_wh
-
-
-def _energy_so_far(start_wh: WattHours | None, register_wh: WattHours | None) -> WattHours:
-    if start_wh is None or register_wh is None:
-        return 0
-    return max(0, register_wh - start_wh)
-
-
-def _merged(flags: tuple[str, ...], more: set[str] | frozenset[str]) -> tuple[str, ...]:
-    return tuple(sorted(set(flags) | more)) if more else flags
-
-
-def _signed(samples: tuple[Sample, ...]) -> tuple[str, ...]:
-    return tuple(value for sample in samples for value in sample.signed_values)
-
-
-def _message(call: Call, session: SessionId | None, now: Instant) -> Keep:
-    return Keep(MessageKept(call.charger, session, call.action, call.frame, now.utc_ms))
-
-
-def _credible(reported_utc_ms: UtcMillis | None, now: Instant) -> tuple[UtcMillis, set[str]]:
-    """The time to write down: the charger's where it can be true, ours where it cannot, with a flag."""
-    if reported_utc_ms is None:
-        return now.utc_ms, {"clock-missing"}
-    if reported_utc_ms < OLDEST_CREDIBLE_UTC_MS:
-        return now.utc_ms, {"clock-lost"}
-    if reported_utc_ms > now.utc_ms + LATE_MS:
-        return now.utc_ms, {"clock-ahead"}
-    return reported_utc_ms, set()
-
-
-def _is_issued(transaction: TransactionRef) -> bool:
-    """Not one of the references that mean "none": chargers that never got an id say -1 or 0."""
-    return transaction not in {"", "0", "-1"}
-
-
-def _start_key(event: TransactionStarted) -> str:
-    token = (event.token or "").strip().casefold()
-    return f"{event.evse_number}|{token}|{event.reported_utc_ms}|{event.meter_start_wh}"
-
-
-def _stop_key(event: TransactionEnded) -> str:
-    return f"{event.transaction}|{event.reported_utc_ms}|{event.meter_stop_wh}"

@@ -30,5 +30,5 @@ class EvseId:
 
 
 def same_token(a: IdToken, b: IdToken) -> bool:
-    """Chargers change the case of a uid between messages, so equality ignores it (research/ocpp.md Q49)."""
+    """Chargers change the case of a uid between messages, so equality ignores it."""
     return a.strip().casefold() == b.strip().casefold()

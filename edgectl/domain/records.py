@@ -1,6 +1,6 @@
 """What is kept. The ledger stores these; after a restart the core is rebuilt from them.
 
-Three durability classes (research/uplink-billing.md 4): *billing* is committed and synced before anybody is told, *progress*
+Three durability classes: *billing* is committed and synced before anybody is told, *progress*
 may lose ten seconds, *telemetry* may lose its last batch and is the only one that is ever evicted.
 """
 
@@ -87,7 +87,7 @@ class Session:
     rev: int = 0
     """Of the billing record; 0 while none was written."""
     start_key: str = ""
-    """Content identity of the start message; a retry with a new message id has the same (research/ocpp.md 6.3)."""
+    """Content identity of the start message; a retry with a new message id has the same."""
     stop_key: str = ""
 
     @property

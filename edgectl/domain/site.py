@@ -123,7 +123,7 @@ class Strategy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Balancing:
-    """How the control loop behaves. Origins of the defaults: research/products-regulation.md 1.3."""
+    """How the control loop behaves."""
 
     strategy: Strategy = Strategy.FAIR
     rotate_ms: Millis = 15 * 60_000

@@ -19,7 +19,7 @@ class Instant:
 
 
 def iso(utc_ms: UtcMillis) -> str:
-    """RFC 3339 with milliseconds and ``Z``; some chargers parse nothing else (research/ocpp.md Q31)."""
+    """RFC 3339 with milliseconds and ``Z``; some chargers parse nothing else."""
     moment = _EPOCH + timedelta(milliseconds=utc_ms)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
