@@ -7,9 +7,12 @@ decisions on a laptop, in a simulated year and in a log replayed from a customer
 - ``chargers``      links, boot, connector status: what each charger is known to be
 - ``authorization`` who may charge
 - ``sessions``      start, update, stop; recognises repeats and orphans
+- ``evidence``      what a message says and how far it is believed
+- ``periods``       the spans of a session; ``registers`` energy from registers that may lie
 - ``bill``          a session as the billing record the backend gets
 - ``meters``        the last reading of each meter, and whether it can still be trusted
 - ``circuits``      background load and headroom of each conductor
+- ``demand``        claims, reserves and capacities of one control step
 - ``vehicles``      what each vehicle draws and wants, as far as it shows
 - ``limits``        commanded, confirmed and worst credible current of each EVSE
 - ``turns``         who waits when not every minimum fits
@@ -17,7 +20,7 @@ decisions on a laptop, in a simulated year and in a log replayed from a customer
 - ``balancing``     the control step: from all of the above to ``SetLimit`` orders
 - ``alarms``        named conditions with a start and an end
 - ``proof``         is the site safe when we are gone?
-- ``picture``       the state as people are shown it
+- ``picture``       the state as people are shown it; ``publishing`` which of it the broker is told
 
 Start reading at ``controller``, then ``balancing``.
 """
