@@ -1,0 +1,47 @@
+# edgectl. Each target sets up what it needs by itself: a Python virtual environment in .venv from a hash-locked file, and what
+# else has to be fetched in .cache. No root, nothing installed on the system.
+
+PYTHON ?= python3
+# make demo SECONDS=60 ends by itself; make test ARGS="-k outbox" is handed to pytest
+SECONDS ?=
+ARGS ?=
+UV = uv==0.13.9
+COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-emit-index-url --no-emit-find-links --exclude-newer "1 week" pyproject.toml
+
+.PHONY: help demo test lint bench lock clean
+
+help:
+	@echo "make demo    a depot in a box: the daemon, chargers, meters, a broker (SECONDS=60 ends it)"
+	@echo "make test    all tests (ARGS=\"-k outbox\" for some)"
+	@echo "make lint    format, lint, types, imports, the unit's exposure"
+	@echo "make bench   the measurements"
+	@echo "make lock    resolve pyproject.toml into the lock files anew, versions kept (UPGRADE=--upgrade for new ones)"
+	@echo "make clean   remove what was fetched and made"
+
+demo:
+	@$(PYTHON) .ci/setup.py requirements.lock --program mosquitto
+	@.venv/bin/python -m hwsim demo $(if $(SECONDS),--seconds $(SECONDS))
+
+test:
+	@$(PYTHON) .ci/setup.py requirements-dev.lock --program mosquitto
+	@.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
+
+lint:
+	@$(PYTHON) .ci/setup.py requirements-dev.lock --program systemd-analyze
+	@.venv/bin/python tests/check.py --without-tests
+
+bench:
+	@$(PYTHON) .ci/setup.py requirements-dev.lock --program mosquitto
+	@.venv/bin/python -m benchmarks $(ARGS)
+
+# Versions younger than a week are passed over: most bad releases are found out by then.
+lock:
+	@$(PYTHON) .ci/setup.py requirements-dev.lock
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check $(UV)
+	$(COMPILE) $(UPGRADE) --output-file requirements.lock
+	$(COMPILE) $(UPGRADE) --group dev --constraints requirements.lock --output-file requirements-dev.lock
+
+clean:
+	rm -rf .venv .cache dist demo-data .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find edgectl hw-sim tests -name __pycache__ -type d -prune -exec rm -rf {} +
