@@ -5,7 +5,7 @@
 - ``sections``     how a table is read; required, default, unknown and repeated keys
 - ``kinds``, ``electrical``, ``addresses``, ``quantities``  the values, each read and described as JSON Schema by one class
 - ``tree``         YAML text to nodes with positions; bounded, whatever the bytes
-- ``plant``, ``buses``, ``edges``, ``tokens``  checks across keys, and the domain objects
+- ``circuits``, ``chargers``, ``buses``, ``edges``, ``tokens``  checks across keys, and the domain objects
 - ``problems``     what is wrong, where
 - ``schema``       JSON Schema 2020-12 for editors
 - ``credentials``  secrets by name

@@ -1,0 +1,238 @@
+"""What a new file would change, in words: for ``edgectl plan`` and for the log of a reload. Secrets appear only as names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from enum import Enum
+from typing import Any, TypeAlias
+
+from edgectl.config.quantities import CURRENT, DURATION, POWER, VOLTAGE, show
+from edgectl.domain.phases import Phase, Phases
+from edgectl.domain.settings import Connection, Listener, MeterConnection, Settings, Transport
+from edgectl.domain.site import Charger, Circuit, Meter, Site, Token
+
+_Facts: TypeAlias = dict[str, str]
+"""What one thing is, by the key of the file that says it."""
+
+
+def describe_changes(old: Settings, new: Settings) -> tuple[str, ...]:
+    """One sentence a change, in the order of the file; empty when both mean the same."""
+    return tuple(
+        sentence
+        for part in (
+            _changed("site", _site(old.site), _site(new.site)),
+            _things("meter", _meters(old), _meters(new)),
+            _things("circuit", _circuits(old.site), _circuits(new.site), _where_circuit(new.site)),
+            _things("charger", _chargers(old), _chargers(new), _where_charger(new.site)),
+            _things("OCPP listener", _listeners(old), _listeners(new)),
+            _changed("ocpp", _plain(old.ocpp, "listeners", "access"), _plain(new.ocpp, "listeners", "access")),
+            _changed("authorization", {"offline": old.site.offline_policy.value}, {"offline": new.site.offline_policy.value}),
+            _tokens(old.site.tokens, new.site.tokens),
+            _changed("balancing", _plain(old.site.balancing), _plain(new.site.balancing)),
+            _single("mqtt", old.mqtt, new.mqtt),
+            _single("web", old.web, new.web),
+            _risks(old.accept_risk, new.accept_risk),
+        )
+        for sentence in part
+    )
+
+
+# --- comparing ---
+
+
+def _changed(name: str, old: _Facts, new: _Facts) -> Iterator[str]:
+    for key in {**old, **new}:
+        before, after = old.get(key, "none"), new.get(key, "none")
+        if before != after:
+            yield f"{name}: {key} {before} -> {after}"
+
+
+def _things(
+    what: str, old: Mapping[str, _Facts], new: Mapping[str, _Facts], where: Callable[[str], str] = lambda _: ""
+) -> Iterator[str]:
+    for name in old:
+        if name not in new:
+            yield f"{what} {name} removed"
+    for name, facts in new.items():
+        if name not in old:
+            yield f"{what} {name} added{where(name)}"
+        else:
+            yield from _changed(f"{what} {name}", old[name], facts)
+
+
+def _single(name: str, old: object | None, new: object | None) -> Iterator[str]:
+    if old is None and new is not None:
+        yield f"{name} added"
+    elif old is not None and new is None:
+        yield f"{name} removed"
+    elif old is not None:
+        yield from _changed(name, _plain(old), _plain(new))
+
+
+def _tokens(old: Sequence[Token], new: Sequence[Token]) -> Iterator[str]:
+    """Counted, not named: a uid can be enough to charge on someone's account."""
+    before = {token.uid.casefold(): token for token in old}
+    after = {token.uid.casefold(): token for token in new}
+    counts = {
+        "added": len(after.keys() - before.keys()),
+        "removed": len(before.keys() - after.keys()),
+        "changed": sum(before[uid] != after[uid] for uid in after.keys() & before.keys()),
+    }
+    if any(counts.values()):
+        yield "tokens: " + ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+
+
+def _risks(old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
+    yield from (f"accept_risk: {name} no longer accepted" for name in old if name not in new)
+    yield from (f"accept_risk: {name} accepted" for name in new if name not in old)
+
+
+# --- facts, named and written as in the file ---
+
+
+def _site(site: Site) -> _Facts:
+    return {
+        "id": site.id,
+        "name": site.name or "none",
+        "timezone": site.timezone,
+        "voltage": show(site.voltage_mv, VOLTAGE),
+        "currency": site.currency,
+    }
+
+
+def _meters(settings: Settings) -> dict[str, _Facts]:
+    parts = {meter.id: meter for meter in settings.site.meters}
+    return {meter.meter: {**_meter(meter), **_part(parts[meter.meter])} for meter in settings.meters}
+
+
+def _part(meter: Meter) -> _Facts:
+    return {"role": meter.role.value, "max_age": show(meter.max_age_ms, DURATION)}
+
+
+def _meter(meter: MeterConnection) -> _Facts:
+    return {
+        "model": meter.model or "none",
+        "file": meter.file or "none",
+        "connect": _connection(meter.connection),
+        "unit": str(meter.unit_number),
+        "phases": _phase_list(meter.phases),
+        "reversed": _text("reversed", meter.is_reversed),
+        "ct_ratio": f"{meter.ct_ratio_permille / 1000:g}",
+        "every": show(meter.interval_ms, DURATION),
+        "timeout": show(meter.timeout_ms, DURATION),
+    }
+
+
+def _connection(connection: Connection) -> str:
+    if connection.transport is Transport.SERIAL:
+        parity = {"N": "none", "E": "even", "O": "odd"}[connection.parity]
+        return f"serial://{connection.device}?baud={connection.baud}&parity={parity}&stop_bits={connection.stop_bits}"
+    return f"{connection.transport.value}://{_host(connection.host)}:{connection.port}"
+
+
+def _circuits(site: Site) -> dict[str, _Facts]:
+    return {circuit.id: _circuit(circuit) for circuit in site.circuits}
+
+
+def _circuit(circuit: Circuit) -> _Facts:
+    return {
+        "fed_by": circuit.fed_by or "none",
+        "limit": _phases(circuit.limit_ma),
+        "power": "none" if circuit.limit_w is None else show(circuit.limit_w, POWER),
+        "meter": circuit.meter or "none",
+        "margin": show(circuit.margin_ma, CURRENT),
+        "other_loads": _phases(circuit.other_loads_ma),
+        "on_meter_loss": circuit.on_meter_loss.value,
+        "hold_for": show(circuit.hold_ms, DURATION),
+    }
+
+
+def _where_circuit(site: Site) -> Callable[[str], str]:
+    feeders = {str(circuit.id): circuit.fed_by for circuit in site.circuits}
+    return lambda name: f" under {feeders[name]}" if feeders[name] else ""
+
+
+def _chargers(settings: Settings) -> dict[str, _Facts]:
+    passwords = {access.charger: _credential(access.password) for access in settings.ocpp.access}
+    return {
+        charger.id: {**_charger(charger), "password": passwords.get(charger.id, "none")} for charger in settings.site.chargers
+    }
+
+
+def _charger(charger: Charger) -> _Facts:
+    return {
+        "circuit": charger.circuit,
+        "kind": charger.kind.value,
+        "evses": str(charger.evse_count),
+        "minimum": show(charger.min_ma, CURRENT),
+        "maximum": show(charger.max_ma, CURRENT),
+        "fallback": show(charger.fallback_ma, CURRENT),
+        "phases": _phase_list(charger.phases),
+    }
+
+
+def _where_charger(site: Site) -> Callable[[str], str]:
+    circuits = {str(charger.id): charger.circuit for charger in site.chargers}
+    return lambda name: f" on {circuits[name]}"
+
+
+def _listeners(settings: Settings) -> dict[str, _Facts]:
+    return {f"{_host(listener.host)}:{listener.port}": _listener(listener) for listener in settings.ocpp.listeners}
+
+
+def _listener(listener: Listener) -> _Facts:
+    return {"security_profile": str(listener.security_profile), "certificate": _credential(listener.certificate)}
+
+
+def _plain(part: Any, *left_out: str) -> _Facts:
+    """The fields of a dataclass without structure of its own, named as in the file."""
+    names = [item.name for item in fields(part) if item.name not in left_out]
+    return {_KEYS.get(name, name): _text(name, getattr(part, name)) for name in names}
+
+
+_KEYS = {
+    "heartbeat_s": "heartbeat",
+    "ping_ms": "ping",
+    "call_timeout_ms": "call timeout",
+    "rotate_ms": "rotate_every",
+    "dead_time_ms": "dead time",
+    "raise_after_ms": "raise_after",
+    "lease_ms": "lease",
+    "answer_timeout_ms": "answer timeout",
+    "keepalive_s": "keepalive",
+    "receipt_timeout_ms": "receipt_timeout",
+    "is_tls": "TLS",
+}
+
+
+def _text(name: str, value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, int) and name.endswith("_ms"):
+        return show(value, DURATION)
+    if isinstance(value, int) and name.endswith("_s"):
+        return show(value * 1_000, DURATION)
+    return str(value)
+
+
+def _phases(value_ma: Phases) -> str:
+    if len(set(value_ma)) == 1:
+        return show(value_ma.l1, CURRENT)
+    return "{" + ", ".join(f"{phase.name}: {show(value_ma[phase], CURRENT)}" for phase in Phase) + "}"
+
+
+def _phase_list(phases: Sequence[Phase]) -> str:
+    return "[" + ", ".join(phase.name for phase in phases) + "]"
+
+
+def _credential(name: str | None) -> str:
+    return "none" if name is None else f"credential {name}"
+
+
+def _host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

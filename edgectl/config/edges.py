@@ -1,0 +1,89 @@
+"""OCPP listeners, broker and web page: the checks that need more than one key, and the settings of these adapters."""
+
+from __future__ import annotations
+
+from edgectl.config.addresses import Address
+from edgectl.config.keys import ChargerKeys, ListenerKeys, MqttKeys, OcppKeys, WebKeys
+from edgectl.config.problems import Place
+from edgectl.config.sections import Entries
+from edgectl.domain.ids import ChargerId
+from edgectl.domain.settings import ChargerAccess, Listener, MqttSettings, OcppSettings, WebSettings
+
+_TLS_PROFILES = (2, 3)
+
+
+def compose_ocpp(ocpp: OcppKeys, chargers: Entries[ChargerKeys]) -> OcppSettings:
+    """The OCPP server. Every charger of the file gets an access entry, so that the server knows whom to expect."""
+    listeners = tuple(listener for keys in ocpp.listeners or () if (listener := _listener(keys)) is not None)
+    return OcppSettings(
+        listeners=listeners,
+        unknown_chargers=ocpp.unknown_chargers,
+        access=tuple(ChargerAccess(ChargerId(name), keys.password) for name, keys in chargers),
+        heartbeat_s=ocpp.heartbeat // 1_000,
+        ping_ms=ocpp.ping,
+    )
+
+
+def _listener(keys: ListenerKeys) -> Listener | None:
+    profile = keys.security_profile
+    if keys.is_sound("security_profile", "certificate"):
+        if profile in _TLS_PROFILES and keys.certificate is None:
+            keys.place.inside("certificate").wrong(
+                f"is missing: security profile {profile} uses TLS", "write `certificate: {credential: NAME}`", found=""
+            )
+        if profile not in _TLS_PROFILES and keys.certificate is not None:
+            keys.at("certificate").warn(f"has no effect with security profile {profile}", "profiles 2 and 3 use TLS", found="")
+        if profile == 0:
+            keys.at("security_profile").warn(
+                "anyone on this network can pretend to be any charger", "profile 1, 2 or 3; 0 only on a network of its own"
+            )
+    if keys.address is None:
+        return None
+    return Listener(keys.address.host, keys.address.port, profile, keys.certificate)
+
+
+def check_addresses(ocpp: OcppKeys, web: WebKeys) -> None:
+    """No two servers on one address."""
+    taken: list[tuple[Address, Place]] = []
+    wanted = [(keys.address, keys.at("address")) for keys in ocpp.listeners or ()] + [(web.listen, web.at("listen"))]
+    for address, place in wanted:
+        if address is None:
+            continue
+        clash = next((other for other, _ in taken if address.overlaps(other)), None)
+        if clash is not None:
+            where = next(earlier for other, earlier in taken if other is clash)
+            place.wrong(f"is taken by {clash} in line {where.mark.line}", "each listener has its own address and port")
+        taken.append((address, place))
+
+
+def compose_mqtt(mqtt: MqttKeys) -> MqttSettings | None:
+    """None for an empty section."""
+    broker = mqtt.broker
+    if broker is None:
+        return None
+    if not broker.is_tls:
+        for key in ("client_certificate", "ca_certificate"):
+            if key in mqtt.written:
+                mqtt.at(key).wrong("needs TLS", "a broker address that begins with `mqtts://`", found="")
+        if "password" in mqtt.written:
+            mqtt.at("password").warn(
+                "travels readable over the network", "a broker address that begins with `mqtts://`", found=""
+            )
+    if "password" in mqtt.written and "username" not in mqtt.written:
+        mqtt.at("password").warn("is sent without a user name", "write `username:`, unless the broker wants it so", found="")
+    return MqttSettings(
+        host=broker.host,
+        port=broker.port,
+        is_tls=broker.is_tls,
+        client_certificate=mqtt.client_certificate,
+        ca_certificate=mqtt.ca_certificate,
+        username=mqtt.username,
+        password=mqtt.password,
+        keepalive_s=mqtt.keepalive // 1_000,
+        receipt_timeout_ms=mqtt.receipt_timeout,
+    )
+
+
+def compose_web(web: WebKeys) -> WebSettings | None:
+    """None for an empty section."""
+    return None if web.listen is None else WebSettings(web.listen.host, web.listen.port)

@@ -1,0 +1,294 @@
+"""The table of keys of ``site.yaml`` and ``tokens.yaml``: name, kind, whether required, default, and what it is for.
+
+This is the one place where a key is declared. Reading, messages and ``edgectl schema`` follow from it; checks across keys
+are in ``circuits``, ``chargers``, ``buses`` and ``edges``.
+"""
+
+# The helpers of ``sections`` return ``dataclasses.field()``, which the linter cannot see.
+# ruff: noqa: RUF009
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+from edgectl.config.addresses import (
+    BROKER_ALLOWED,
+    BROKER_PATTERN,
+    CONNECT_ALLOWED,
+    CONNECT_PATTERN,
+    LISTEN_ALLOWED,
+    LISTEN_PATTERN,
+    Address,
+    Broker,
+    parse_broker,
+    parse_connect,
+    parse_listen,
+)
+from edgectl.config.electrical import (
+    AMPS,
+    WATTS,
+    CurrentRange,
+    Fallback,
+    Limit,
+    LimitKind,
+    PerPhase,
+    PhaseList,
+    PowerRange,
+    Span,
+)
+from edgectl.config.kinds import Choice, Credential, Flag, Integer, ListOf, Parsed, Quantity, Text, duration
+from edgectl.config.problems import Refused, nearest
+from edgectl.config.quantities import VOLTAGE, Amount
+from edgectl.config.sections import Entries, EntriesOf, Section, SectionOf, defaulting, optional, required, section
+from edgectl.domain.phases import Phase, Phases
+from edgectl.domain.settings import Connection, UnknownChargers
+from edgectl.domain.site import MeterLoss, MeterRole, OfflinePolicy, Strategy, TokenStatus
+from edgectl.domain.units import MilliAmps, Millis, MilliVolts, Watts
+
+SECOND = 1_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+
+NAME = Text("letters, digits, - _ and . , at most 48", r"[A-Za-z0-9][A-Za-z0-9_.-]*", longest=48)
+SITE_ID = Text("a-z, 0-9 and -, beginning and ending with a letter or digit", r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", longest=36)
+# OCPP 2.0.1 gives an identity 48 characters; ':' would end the user name of HTTP basic authentication (OCPP 1.6 security,
+# profile 1), and '+', '#' and '/' mean something else in the MQTT topics that carry the id.
+CHARGER_ID = Text("letters, digits and * - _ = | @ . , without ':', at most 48", r"[A-Za-z0-9*_=|@.-]+", longest=48)
+UID = Text("printable text, at most 255 characters", r"[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*", longest=255)
+REFERENCE_TO_CIRCUIT = Text("the name of a circuit", NAME.pattern, 48, "one circuit is needed: a charger hangs on exactly one")
+PATH = Text("a path, relative to this file", longest=255)
+CREDENTIAL = Credential()
+_ZONE_ALLOWED = "a name of the IANA database such as `Europe/Berlin`"
+
+
+def _timezone(text: str) -> str:
+    zones = zoneinfo.available_timezones()
+    if text not in zones:
+        guess = nearest(text, sorted(zones))
+        raise Refused("is not a time zone", (f"did you mean {guess}? " if guess else "") + _ZONE_ALLOWED)
+    return text
+
+
+def _ratio(text: str) -> int:
+    """``40``, ``0.5`` or ``200/5`` as thousandths."""
+    if re.fullmatch(r"\d{1,6}(\.\d{1,3})?(\s*/\s*\d{1,6}(\.\d{1,3})?)?", text, re.ASCII) is None:
+        raise Refused("is not a ratio", "a number or primary/secondary, for example `200/5`")
+    top, _, bottom = text.partition("/")
+    divisor = Fraction(Decimal(bottom.strip())) if bottom else Fraction(1)
+    if divisor == 0:
+        raise Refused("divides by zero", "primary/secondary, for example `200/5`")
+    permille = Fraction(Decimal(top.strip())) / divisor * 1_000
+    if permille.denominator != 1:
+        raise Refused("is not exact", "a ratio of at most three decimals")
+    if not 1 <= permille <= 10_000_000:
+        raise Refused("is out of range", "0.001 to 10000")
+    return int(permille)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteKeys(Section):
+    id: str | None = required(SITE_ID, "Short name of the site; part of MQTT topics and session numbers, so never change it.")
+    name: str | None = optional(Text(), "Name for people, such as the place.")
+    timezone: str = defaulting(
+        Parsed(_timezone, _ZONE_ALLOWED, r"[A-Za-z0-9_+/-]+"),
+        "UTC",
+        "Time zone for tariffs and for dates in tokens.",
+    )
+    voltage: MilliVolts = defaulting(Quantity(VOLTAGE, 100_000, 300_000), "230 V", "Nominal voltage, phase to neutral.")
+    currency: str = defaulting(Text("three capital letters (ISO 4217)", r"[A-Z]{3}", 3), "EUR", "Currency of the tariffs.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeterKeys(Section):
+    model: str | None = optional(Text(), "Model by its name in the catalogue; `edgectl meters identify` finds it.")
+    file: str | None = optional(PATH, "Own register map instead of a catalogue model: a path, relative to this file.")
+    connect: Connection | None = required(
+        Parsed(parse_connect, CONNECT_ALLOWED, CONNECT_PATTERN),
+        "How the meter is reached; meters with an equal address share a bus.",
+    )
+    unit: int = defaulting(Integer(0, 255), "1", "Modbus unit number (slave address).")
+    role: MeterRole = defaulting(
+        Choice(MeterRole),
+        "guard",
+        "guard: measures the protected conductor, chargers included. consumer: measures a load beside them, to be subtracted.",
+    )
+    phases: tuple[Phase, ...] | None = optional(
+        PhaseList(), "Site phase each meter phase sits on, in order; all three by default."
+    )
+    reversed: bool = defaulting(Flag(), "false", "Current transformers are installed the wrong way round.")
+    ct_ratio: int = defaulting(
+        Parsed(_ratio, "a number or primary/secondary, for example `200/5`", r"\d+(\.\d+)?(\s*/\s*\d+(\.\d+)?)?"),
+        "1",
+        "Factor where the meter does not know its current transformers, such as 200/5.",
+    )
+    every: Millis = defaulting(duration(100, 60 * SECOND), "1 s", "Time between two readings.")
+    timeout: Millis = defaulting(duration(20, 10 * SECOND), "500 ms", "How long to wait for an answer.")
+    max_age: Millis = defaulting(duration(1 * SECOND, 10 * SECOND), "3 s", "An older reading counts as none.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CircuitKeys(Section):
+    fed_by: str | None = optional(
+        Text("the name of a circuit", NAME.pattern, 48, "one circuit is needed: a circuit is fed by exactly one"),
+        "The circuit this one hangs on; exactly one circuit, the grid connection, has none.",
+    )
+    limit: Limit | None = required(LimitKind(), "What the conductor may carry per phase; a power may stand beside it.")
+    power: Watts | None = optional(WATTS, "A limit of power over all phases, such as the connection contract.")
+    meter: str | None = optional(
+        Text("the name of a meter", NAME.pattern, 48, "one meter is needed"), "The meter of this circuit."
+    )
+    margin: MilliAmps = defaulting(AMPS, "0 A", "Kept free below the limit, for what is faster than the control.")
+    other_loads: Phases | None = optional(
+        PerPhase(is_zero_allowed=True),
+        "The most that other loads here may draw; on a metered circuit, assumed in the worst case.",
+    )
+    on_meter_loss: MeterLoss = defaulting(
+        Choice(MeterLoss),
+        "safe",
+        "When the meter is quiet - safe: fallbacks only. hold: keep the last reading for hold_for, then safe. stop: nothing.",
+    )
+    hold_for: Millis = defaulting(duration(1 * SECOND, 15 * MINUTE), "60 s", "How long hold may last.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChargerDefaultKeys(Section):
+    evses: int | None = optional(Integer(1, 32), "Number of EVSEs, each able to charge one vehicle at a time; 1 by default.")
+    current: Span | None = optional(CurrentRange(), "AC: the least and most current per phase and EVSE; 6 A .. 32 A by default.")
+    power: Span | None = optional(PowerRange(), "DC: the least and most power per EVSE, as taken from the grid.")
+    fallback: Amount | None = optional(
+        Fallback(), "What each EVSE falls to when it does not hear from us; the minimum by default, and required for DC."
+    )
+    phases: tuple[Phase, ...] | None = optional(
+        PhaseList(), "The site phases on which the charger's L1, L2, L3 are wired, in that order; one for single-phase."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChargerKeys(ChargerDefaultKeys):
+    circuit: str | None = required(REFERENCE_TO_CIRCUIT, "The circuit that feeds the charger.")
+    password: str | None = optional(CREDENTIAL, "Password of the charger on listeners with security profile 1 or 2.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListenerKeys(Section):
+    address: Address | None = required(Parsed(parse_listen, LISTEN_ALLOWED, LISTEN_PATTERN), "Where chargers connect.")
+    security_profile: int = defaulting(
+        Integer(0, 3), "2", "OCPP security profile - 0: none. 1: password. 2: TLS and password. 3: TLS and client certificates."
+    )
+    certificate: str | None = optional(CREDENTIAL, "PEM file with certificate chain and key; required for profiles 2 and 3.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OcppKeys(Section):
+    listeners: tuple[ListenerKeys, ...] | None = required(
+        ListOf(SectionOf(ListenerKeys), is_empty_allowed=False), "The addresses where chargers connect."
+    )
+    unknown_chargers: UnknownChargers = defaulting(
+        Choice(UnknownChargers),
+        "quarantine",
+        "A charger not in this file - quarantine: list it for adoption. refuse: turn it away.",
+    )
+    heartbeat: Millis = defaulting(
+        duration(10 * SECOND, 24 * HOUR, in_whole=SECOND), "5 min", "Heartbeat interval given to chargers."
+    )
+    ping: Millis = defaulting(duration(5 * SECOND, 5 * MINUTE), "20 s", "WebSocket ping interval; finds dead connections.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthorizationKeys(Section):
+    offline: OfflinePolicy = defaulting(
+        Choice(OfflinePolicy), "known-tokens", "Who may charge when nobody upstream can be asked."
+    )
+    tokens: str | None = optional(PATH, "File of the known tokens: a path, relative to this file.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BalancingKeys(Section):
+    strategy: Strategy = defaulting(Choice(Strategy), "fair", "How current is shared when there is not enough for all.")
+    rotate_every: Millis = defaulting(
+        duration(1 * MINUTE, 24 * HOUR), "15 min", "How often turns change when not every minimum fits."
+    )
+    # The shortest lease leaves room for one renewal at half life with the 15 s a charger may take to answer; the longest is
+    # the product's promise for a site whose controller is dead.
+    lease: Millis = defaulting(duration(30 * SECOND, 180 * SECOND), "180 s", "Every limit sent ends by itself after this long.")
+    raise_after: Millis = defaulting(
+        duration(0, 10 * MINUTE), "10 s", "Headroom must have lasted this long before a running vehicle gets more."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MqttKeys(Section):
+    broker: Broker | None = required(Parsed(parse_broker, BROKER_ALLOWED, BROKER_PATTERN), "Address of the MQTT 5 broker.")
+    client_certificate: str | None = optional(CREDENTIAL, "PEM file with client certificate and key.")
+    ca_certificate: str | None = optional(CREDENTIAL, "PEM file of the authority to trust instead of the system's.")
+    username: str | None = optional(Text(), "User name at the broker.")
+    password: str | None = optional(CREDENTIAL, "Password at the broker.")
+    keepalive: Millis = defaulting(duration(5 * SECOND, 20 * MINUTE, in_whole=SECOND), "30 s", "MQTT keep-alive.")
+    receipt_timeout: Millis = defaulting(
+        duration(1 * SECOND, 1 * HOUR), "60 s", "A billing record without a receipt for this long is sent again."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebKeys(Section):
+    listen: Address | None = required(
+        Parsed(parse_listen, LISTEN_ALLOWED, LISTEN_PATTERN), "Where the status page and the API are served."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteFile(Section):
+    site: SiteKeys = section(SectionOf(SiteKeys), "The site as a whole.", is_required=True)
+    meters: Entries[MeterKeys] = section(EntriesOf(NAME, SectionOf(MeterKeys), "meter"), "The meters, by a name of your choice.")
+    circuits: Entries[CircuitKeys] = section(
+        EntriesOf(NAME, SectionOf(CircuitKeys), "circuit", is_empty_allowed=False),
+        "The protected conductors, from the grid connection down.",
+        is_required=True,
+    )
+    charger_defaults: ChargerDefaultKeys = section(
+        SectionOf(ChargerDefaultKeys), "What holds for every charger that says no other."
+    )
+    chargers: Entries[ChargerKeys] = section(
+        EntriesOf(CHARGER_ID, SectionOf(ChargerKeys), "charger", ignores_case=True),
+        "The charging stations, by the identity they use in their OCPP address.",
+    )
+    ocpp: OcppKeys = section(SectionOf(OcppKeys), "How chargers reach edgectl.", is_required=True)
+    authorization: AuthorizationKeys = section(SectionOf(AuthorizationKeys), "Who may charge.")
+    balancing: BalancingKeys = section(SectionOf(BalancingKeys), "How current is shared.")
+    mqtt: MqttKeys = section(
+        SectionOf(MqttKeys, may_be_empty=True), "The way to the backend; empty: the site runs, records and waits."
+    )
+    web: WebKeys = section(SectionOf(WebKeys, may_be_empty=True), "The local status page; none when empty.")
+    accept_risk: tuple[str, ...] | None = optional(
+        ListOf(NAME), "Unsafe cases that `edgectl check` names and the owner accepts; the site then starts nevertheless."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenKeys(Section):
+    status: TokenStatus = defaulting(
+        # The other states are findings of the daemon, not properties an owner gives.
+        Choice(TokenStatus, (TokenStatus.ACCEPTED, TokenStatus.BLOCKED, TokenStatus.EXPIRED)),
+        "accepted",
+        "What a driver with this token is told.",
+    )
+    expires: str | None = optional(
+        Text("`2027-12-31` (to the end of that day) or `2027-12-31T18:00:00+01:00`", longest=40),
+        "The token is not accepted after this.",
+    )
+    group: str | None = optional(UID, "Parent token: members of a group may stop each other's sessions.")
+    priority: int = defaulting(Integer(0, 100), "0", "Larger is served first with `strategy: priority`.")
+    account: str | None = optional(Text(), "Account the sessions are for.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedTokenKeys(TokenKeys):
+    uid: str | None = required(UID, "The token as the charger reads it.")
+
+
+TOKEN_MAP = EntriesOf(UID, SectionOf(TokenKeys), "token", ignores_case=True)
+TOKEN_LIST = ListOf(SectionOf(ListedTokenKeys))

@@ -1,0 +1,161 @@
+"""A path in, ``Settings`` or every problem out. Nothing a file contains raises anything but ``ConfigError``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from edgectl.config import tree
+from edgectl.config.buses import compose_meters
+from edgectl.config.chargers import compose_chargers
+from edgectl.config.circuits import compose_circuits
+from edgectl.config.credentials import credential_paths
+from edgectl.config.edges import check_addresses, compose_mqtt, compose_ocpp, compose_web
+from edgectl.config.keys import SiteFile
+from edgectl.config.problems import ConfigError, Place, Problem, Report
+from edgectl.config.sections import SectionOf
+from edgectl.config.tokens import read_tokens
+from edgectl.domain.ids import SiteId
+from edgectl.domain.settings import Settings
+from edgectl.domain.site import Balancing, Site, Token
+
+
+def load(path: Path, *, known_models: frozenset[str] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of a file without mistakes; warnings are in ``Settings.warnings``.
+
+    Raises:
+        ConfigError: with every problem of the file.
+    """
+    settings, problems = check(path, known_models=known_models, environ=environ)
+    if settings is None:
+        raise ConfigError(problems)
+    return settings
+
+
+def check(
+    path: Path, *, known_models: frozenset[str] | None = None, environ: Mapping[str, str] | None = None
+) -> tuple[Settings | None, tuple[Problem, ...]]:
+    """Every mistake and warning at once, in the order of the file. Settings are None when there is a mistake.
+
+    ``known_models`` are the names of the meter catalogue; without them any name passes. ``environ`` says where credentials
+    lie; the process's own by default.
+    """
+    report = Report()
+    data = _read(path, report.place(str(path)))
+    if data is None:
+        return None, report.sorted()
+    return _check(data, path, report, known_models, os.environ if environ is None else environ)
+
+
+def check_text(text: str, path: Path) -> tuple[Settings | None, tuple[Problem, ...]]:
+    """The same for a text that is not yet on disk; ``path`` is where it will be."""
+    return _check(text.encode(), path, Report(), None, {})
+
+
+def _check(
+    data: bytes, path: Path, report: Report, known_models: frozenset[str] | None, environ: Mapping[str, str]
+) -> tuple[Settings | None, tuple[Problem, ...]]:
+    start = report.place(str(path))
+    root = tree.parse(data, start)
+    if root is None:
+        return None, report.sorted()
+    if isinstance(root, tree.Scalar) and root.is_null:
+        start.wrong("the file is empty", "`edgectl init` writes a starter file")
+        return None, report.sorted()
+    file = SectionOf(SiteFile).read(root, start)
+    settings = _compose(file, path, known_models)
+    _check_credentials(file, path.parent, environ)
+    problems = report.sorted()
+    if report.has_errors:
+        return None, problems
+    return _with_warnings(settings, problems), problems
+
+
+def _compose(file: SiteFile, path: Path, known_models: frozenset[str] | None) -> Settings:
+    """Compose what can be, so that every check across keys runs; of use only when nothing was reported."""
+    directory = path.parent
+    meters, connections = compose_meters(file.meters, directory, known_models)
+    circuits = compose_circuits(file.circuits, file.meters)
+    chargers = compose_chargers(file.chargers, file.charger_defaults, file.circuits, file.site.voltage)
+    check_addresses(file.ocpp, file.web)
+    balancing = file.balancing
+    site = Site(
+        id=SiteId(file.site.id or ""),
+        circuits=circuits,
+        chargers=chargers,
+        meters=meters,
+        tokens=_tokens(file, directory),
+        name=file.site.name or "",
+        timezone=file.site.timezone,
+        voltage_mv=file.site.voltage,
+        currency=file.site.currency,
+        offline_policy=file.authorization.offline,
+        balancing=Balancing(
+            strategy=balancing.strategy,
+            rotate_ms=balancing.rotate_every,
+            lease_ms=balancing.lease,
+            raise_after_ms=balancing.raise_after,
+        ),
+    )
+    return Settings(
+        site=site,
+        ocpp=compose_ocpp(file.ocpp, file.chargers),
+        meters=connections,
+        mqtt=compose_mqtt(file.mqtt),
+        web=compose_web(file.web),
+        accept_risk=file.accept_risk or (),
+        source=str(path),
+    )
+
+
+def _with_warnings(settings: Settings, problems: tuple[Problem, ...]) -> Settings:
+    return replace(settings, warnings=tuple(str(problem) for problem in problems))
+
+
+def _tokens(file: SiteFile, directory: Path) -> tuple[Token, ...]:
+    name = file.authorization.tokens
+    if name is None:
+        return ()
+    place = file.authorization.at("tokens")
+    path = directory / name
+    data = _read(path, place)
+    if data is None:
+        return ()
+    return read_tokens(data, place.report.place(str(path)), file.site.timezone)
+
+
+def _read(path: Path, place: Place) -> bytes | None:
+    """The bytes of a file, one more than allowed at most: the parser reports the excess."""
+    try:
+        with path.open("rb") as opened:
+            return opened.read(tree.MAX_BYTES + 1)
+    except OSError as error:
+        place.wrong(f"cannot be read: {error.strerror}", f"a readable file {path}")
+    except ValueError:
+        place.wrong("cannot be read: not a possible file name", "a path without null characters")
+    return None
+
+
+def _check_credentials(file: SiteFile, directory: Path, environ: Mapping[str, str]) -> None:
+    for name, place in _credentials(file):
+        paths = credential_paths(name, directory, environ)
+        if any(_is_there(path) for path in paths):
+            continue
+        unset = "" if environ.get("CREDENTIALS_DIRECTORY") else f"$CREDENTIALS_DIRECTORY/{name} (not set here), "
+        place.warn(f"there is no credential {name}", f"looked for {unset}{', '.join(str(path) for path in paths)}", found="")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _credentials(file: SiteFile) -> Iterator[tuple[str, Place]]:
+    named = [(keys.password, keys.at("password")) for _, keys in file.chargers]
+    named += [(keys.certificate, keys.at("certificate")) for keys in file.ocpp.listeners or ()]
+    named += [(getattr(file.mqtt, key), file.mqtt.at(key)) for key in ("client_certificate", "ca_certificate", "password")]
+    return ((name, place) for name, place in named if name is not None)
