@@ -6,14 +6,14 @@ and until every reduction it relies on is *confirmed*: at every moment the sum o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import replace
 
 from edgectl.core.allocation import Capacity, Share, allocate
 from edgectl.core.authorization import Authorization
 from edgectl.core.chargers import Chargers
 from edgectl.core.circuits import Circuits
-from edgectl.core.demand import Demand, DemandBook, Departed, capacities, weight_in
-from edgectl.core.limits import EvseLimit, Order
+from edgectl.core.demand import Demand, DemandBook, Departed, Room, capacities, draw_of, steady_ma, weight_in
+from edgectl.core.limits import IDLE_REASON, EvseLimit, Order
 from edgectl.core.meters import Meters
 from edgectl.core.sessions import Sessions
 from edgectl.core.turns import Turns
@@ -52,6 +52,8 @@ class Balancing:
         self.reserved: dict[CircuitId, Phases] = {}
         self.waiting: set[EvseId] = set()
         self._order_number = 0
+        self._demands: dict[EvseId, Demand] = {}
+        self._shares: dict[EvseId, Share] = {}
         self._add_evses(site)
         for session in sessions.open.values():
             self._resume(session, now)
@@ -99,12 +101,13 @@ class Balancing:
         vehicle = self.vehicles.pop(evse, None)
         limit = self.limits.get(evse)
         if vehicle is not None and limit is not None and now is not None:
-            high_ma = Phases.on(vehicle.phases, max(limit.commanded_ma, limit.previous_ma))
+            high_ma = draw_of(limit, vehicle, now).high_ma
             self.book.departed.append(Departed(limit.charger.circuit, high_ma, now.mono_ms + SETTLE_MS))
         if limit is not None:
             limit.close()
         self.turns.leave(evse)
         self.waiting.discard(evse)
+        self._shares.pop(evse, None)
 
     # --- the step -----------------------------------------------------------------------------------------------------
 
@@ -116,15 +119,15 @@ class Balancing:
             limit = self.limits[evse]
             vehicle.watch(limit.commanded_ma, limit.changed_mono_ms, now)
         demands = self.book.demands(self.circuits, now)
-        room = capacities(self.site, self.circuits, self.reserved, margin_percent=100)
-        shares = allocate([demand.claim for demand in demands.values()], room)
+        room = Room(self.site, self.circuits, self.reserved, demands)
+        shares = allocate([demand.claim for demand in demands.values()], room.capacities)
         self._note_turns(demands, shares, now)
-        self._explain(demands, shares, now)
+        self._demands, self._shares = demands, shares
 
-        crowded = self._crowded(demands)
+        crowded = self._crowded(room)
         lowered = [order for evse in demands if (order := self._lower(demands[evse], shares[evse], crowded, now))]
-        free = self._free_at_worst(demands, room, now)
-        raised = [order for evse in demands if (order := self._raise(demands[evse], shares[evse], free, now))]
+        free = self._free_at_worst(room, now)
+        raised = [order for evse in demands if (order := self._raise(demands[evse], shares[evse], room, free, now))]
         repeated = [order for evse in demands if (order := self._repeat(evse, now))]
         kept = [Keep(LimitKept(order.evse, order.limit_ma, order.reason, now.utc_ms)) for order in (*lowered, *raised)]
         return [*lowered, *repeated, *raised, *kept]
@@ -134,18 +137,12 @@ class Balancing:
         self.waiting = {evse for evse in able if not shares[evse].is_admitted}
         self.turns.note(able - self.waiting, self.waiting, now.mono_ms)
 
-    def _crowded(self, demands: dict[EvseId, Demand]) -> set[EvseId]:
+    def _crowded(self, room: Room) -> set[EvseId]:
         """EVSEs on a conductor where what is commanded no longer fits, with half the margin used up."""
-        crowded: set[EvseId] = set()
-        for capacity in capacities(self.site, self.circuits, self.reserved, margin_percent=50):
-            users = [
-                (evse, weight * self.limits[evse].commanded_ma)
-                for evse, demand in demands.items()
-                if (weight := weight_in(capacity, demand.claim.circuits, demand.claim.phases))
-            ]
-            if sum(used_ma for _, used_ma in users) > capacity.available_ma:
-                crowded.update(evse for evse, _ in users)
-        return crowded
+        loads = room.load_ma({evse: self.limits[evse].commanded_ma for evse in room.uses})
+        bounds = capacities(self.site, self.circuits, self.reserved, margin_percent=50)
+        full = {place for place, bound in enumerate(bounds) if loads[place] > bound.available_ma}
+        return {evse for evse, uses in room.uses.items() if any(place in full for place, _ in uses)} if full else set()
 
     def _lower(self, demand: Demand, share: Share, crowded: set[EvseId], now: Instant) -> SetLimit | None:
         limit = self.limits[share.evse]
@@ -158,19 +155,12 @@ class Balancing:
         is_first = limit.commanded is None
         if not is_urgent and not is_first and not (is_rested and (gap_ma >= STEP_MA or share.limit_ma == 0)):
             return None
-        return self._order(limit, share.limit_ma, limit.reason, now)
+        return self._order(limit, share.limit_ma, self._decided(share.evse, now), now)
 
-    def _free_at_worst(self, demands: dict[EvseId, Demand], room: Iterable[Capacity], now: Instant) -> dict[Capacity, MilliAmps]:
+    def _free_at_worst(self, room: Room, now: Instant) -> list[MilliAmps]:
         """What is left of each capacity when everyone draws the worst that is not disproven."""
-        free = {}
-        worst_ma = {evse: self._worst_ma(evse, now) for evse in demands}
-        for capacity in room:
-            used_ma = sum(
-                worst_ma[evse] * weight_in(capacity, demand.claim.circuits, demand.claim.phases)
-                for evse, demand in demands.items()
-            )
-            free[capacity] = capacity.available_ma - used_ma
-        return free
+        loads = room.load_ma({evse: self._worst_ma(evse, now) for evse in room.uses})
+        return [capacity.available_ma - load for capacity, load in zip(room.capacities, loads, strict=True)]
 
     def _worst_ma(self, evse: EvseId, now: Instant) -> MilliAmps:
         drawn_ma = self.vehicles[evse].drawn_ma(now)
@@ -178,8 +168,9 @@ class Balancing:
         is_settled = now.mono_ms - limit.changed_mono_ms >= SETTLE_MS
         return limit.worst_ma(now, drawn_ma.largest if drawn_ma is not None and is_settled else None)
 
-    def _raise(self, demand: Demand, share: Share, free: dict[Capacity, MilliAmps], now: Instant) -> SetLimit | None:
+    def _raise(self, demand: Demand, share: Share, room: Room, free: list[MilliAmps], now: Instant) -> SetLimit | None:
         limit = self.limits[share.evse]
+        limit.waiting = None
         is_first = limit.commanded is None
         gap_ma = share.limit_ma - limit.commanded_ma
         if gap_ma < 0 or (gap_ma == 0 and not is_first):
@@ -194,11 +185,11 @@ class Balancing:
             has_lasted = now.mono_ms - limit.raise_wanted_since_mono_ms >= balancing.raise_after_ms
             is_rested = now.mono_ms - limit.changed_mono_ms >= balancing.dead_time_ms
             if not (has_lasted and is_rested):
-                limit.reason = _with_cause(limit.reason, Cause.SETTLING)
+                limit.waiting = Cause.SETTLING
                 return None
-        uses = [(c, w) for c in free if (w := weight_in(c, demand.claim.circuits, demand.claim.phases))]
+        uses = room.uses[share.evse]
         worst_ma = self._worst_ma(share.evse, now)
-        spare_ma = min((free[capacity] // weight for capacity, weight in uses), default=0)
+        spare_ma = min((free[place] // weight for place, weight in uses), default=0)
         target_ma = min(share.limit_ma, worst_ma + max(0, spare_ma))
         if limit.commanded_ma > 0 and not is_first:
             target_ma = min(target_ma, limit.commanded_ma + RAISE_STEP_MA)
@@ -206,11 +197,11 @@ class Balancing:
         if target_ma < demand.claim.min_ma:
             target_ma = 0
         if target_ma - limit.commanded_ma < min(STEP_MA, gap_ma) and not is_first:
-            limit.reason = _with_cause(limit.reason, Cause.UNCONFIRMED)
+            limit.waiting = Cause.UNCONFIRMED
             return None
-        for capacity, weight in uses:
-            free[capacity] -= max(0, target_ma - worst_ma) * weight
-        return self._order(limit, target_ma, limit.reason, now)
+        for place, weight in uses:
+            free[place] -= max(0, target_ma - worst_ma) * weight
+        return self._order(limit, target_ma, self._decided(share.evse, now), now)
 
     def _repeat(self, evse: EvseId, now: Instant) -> SetLimit | None:
         """Renew a lease at half life, or try again what was not accepted."""
@@ -235,7 +226,8 @@ class Balancing:
             on_grid_ma = charger.min_ma
         self._order_number += 1
         lease_ms = self.site.balancing.lease_ms
-        limit.note_order(Order(self._order_number, on_grid_ma, now.mono_ms, now.mono_ms + lease_ms, reason))
+        order = Order(self._order_number, on_grid_ma, now.mono_ms, now.mono_ms + lease_ms, reason)
+        limit.note_order(order, steady_ma(limit, self.vehicles[limit.evse], now))
         limit.raise_wanted_since_mono_ms = None
         session = self.book.sessions.at(limit.evse)
         return SetLimit(
@@ -252,9 +244,16 @@ class Balancing:
 
     # --- reasons ------------------------------------------------------------------------------------------------------
 
-    def _explain(self, demands: dict[EvseId, Demand], shares: dict[EvseId, Share], now: Instant) -> None:
-        for evse, demand in demands.items():
-            self.limits[evse].reason = self._reason(demand, shares[evse], demands, now)
+    def reason(self, evse: EvseId, now: Instant) -> Reason:
+        """Why the limit of an EVSE is what it is now."""
+        if evse not in self._shares:
+            return IDLE_REASON
+        decided = self._decided(evse, now)
+        waiting = self.limits[evse].waiting
+        return decided if waiting is None else replace(decided, cause=waiting)
+
+    def _decided(self, evse: EvseId, now: Instant) -> Reason:
+        return self._reason(self._demands[evse], self._shares[evse], self._demands, now)
 
     def _reason(self, demand: Demand, share: Share, demands: dict[EvseId, Demand], now: Instant) -> Reason:
         binding = share.binding
@@ -290,7 +289,3 @@ class Balancing:
         meter = self.meters.by_id.get(meter_id) if meter_id is not None else None
         age_ms = meter.age_ms(now) if meter is not None else None
         return (Input("fallback", demand.claim.max_ma, "mA"), Input("meter-silent", age_ms or 0, "ms", age_ms))
-
-
-def _with_cause(reason: Reason, cause: Cause) -> Reason:
-    return Reason(cause, reason.authority, reason.circuit, reason.phase, reason.inputs)

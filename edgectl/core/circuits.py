@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from edgectl.core.meters import Meters, MeterState
 from edgectl.domain.ids import CircuitId
-from edgectl.domain.phases import ZERO, Phases
+from edgectl.domain.phases import ALL_PHASES, ZERO, Phases
 from edgectl.domain.site import Circuit, MeterLoss, MeterRole, Site
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis
@@ -40,6 +40,9 @@ class Draw:
 
     low_ma: Phases
     high_ma: Phases
+    sure_ma: Phases
+    """What is credited to it when the conductor is over its limit: a vehicle just raised may not have followed, and then the
+    excess is the building's; one just lowered still draws what it drew before."""
 
 
 @dataclass(slots=True)
@@ -107,10 +110,13 @@ class Circuits:
             return
         if is_new or not was_metered:
             state._seen_mono_ms = meter.good.completed_mono_ms
-            low_ma = high_ma = measured_ma
+            low_ma = high_ma = sure_ma = measured_ma
             for draw in draws:
                 low_ma -= draw.high_ma
                 high_ma -= draw.low_ma
+                sure_ma -= draw.sure_ma
+            limit_ma = circuit.limit_ma
+            low_ma = Phases(*(sure_ma[phase] if measured_ma[phase] > limit_ma[phase] else low_ma[phase] for phase in ALL_PHASES))
             # The first estimate after a loss is the pessimistic end of the range.
             estimate_ma = state.background_ma if was_metered else high_ma
             state.background_ma = estimate_ma.at_least(low_ma).at_most(high_ma).at_least(ZERO)

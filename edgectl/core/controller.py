@@ -238,7 +238,7 @@ class Controller:
             event.error_code or event.info or "",
             now,
         )
-        return [reply, *faulted, *self._control(now)]
+        return [reply, *faulted]
 
     # --- transactions -------------------------------------------------------------------------------------------------
 
@@ -285,7 +285,7 @@ class Controller:
         state, cause = self._period(evse)
         decisions = self._sessions.progress(event, self._rated_w(event.call.charger), state, cause, now)
         self._follow_sessions(event.call.charger, now)
-        return [*decisions, *self._control(now)]
+        return decisions  # the next guard reading or tick acts on it; most messages are these
 
     def _on_ended(self, event: TransactionEnded, now: Instant) -> list[Decision]:
         known = self._sessions.find(event.call.charger, event.transaction)

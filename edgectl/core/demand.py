@@ -40,17 +40,30 @@ def is_commandable(state: ChargerState, now: Instant) -> bool:
     return state.is_accepted or now.mono_ms - state.since_mono_ms >= BOOT_GRACE_MS
 
 
+def is_settled(limit: EvseLimit, vehicle: Vehicle) -> bool:
+    """The vehicle has reported after it had time to follow its last change."""
+    return vehicle.reported_mono_ms is not None and vehicle.reported_mono_ms >= limit.changed_mono_ms + SETTLE_MS
+
+
+def steady_ma(limit: EvseLimit, vehicle: Vehicle, now: Instant) -> MilliAmps:
+    """The most this vehicle draws now, if it has followed its orders."""
+    reported_ma = vehicle.drawn_ma(now)
+    if reported_ma is not None and is_settled(limit, vehicle):
+        return min(reported_ma.largest, limit.commanded_ma)
+    if limit.commanded_ma >= limit.previous_ma:
+        return limit.commanded_ma
+    return min(limit.steady_ma, limit.commanded_ma)  # a lower limit raises nobody
+
+
 def draw_of(limit: EvseLimit, vehicle: Vehicle, now: Instant) -> Draw:
     """The range of what this vehicle may have drawn at the last meter reading."""
-    commanded_ma = Phases.on(vehicle.phases, limit.commanded_ma)
     reported_ma = vehicle.drawn_ma(now)
-    low_ma = ZERO if reported_ma is None else reported_ma.at_most(commanded_ma)
-    settled_at_ms = limit.changed_mono_ms + SETTLE_MS
-    if reported_ma is not None and vehicle.reported_mono_ms is not None and vehicle.reported_mono_ms >= settled_at_ms:
-        return Draw(low_ma, low_ma)
-    if now.mono_ms < settled_at_ms:
-        return Draw(low_ma, commanded_ma.at_least(Phases.on(vehicle.phases, limit.previous_ma)))
-    return Draw(low_ma, commanded_ma)
+    low_ma = ZERO if reported_ma is None else reported_ma.at_most(Phases.on(vehicle.phases, limit.commanded_ma))
+    if reported_ma is not None and is_settled(limit, vehicle):
+        return Draw(low_ma, low_ma, low_ma)
+    following_ma = Phases.on(vehicle.phases, limit.following_ma(now))
+    sure_ma = low_ma.at_least(following_ma)
+    return Draw(low_ma, sure_ma.at_least(Phases.on(vehicle.phases, steady_ma(limit, vehicle, now))), sure_ma)
 
 
 @dataclass(slots=True)
@@ -102,7 +115,7 @@ class DemandBook:
         self.departed = [gone for gone in self.departed if gone.until_mono_ms > now.mono_ms]
         for gone in self.departed:
             for circuit in self.paths.get(gone.circuit, ()):
-                found[circuit].append(Draw(ZERO, gone.high_ma))
+                found[circuit].append(Draw(ZERO, gone.high_ma, gone.high_ma))
         return found
 
     def reserves(self, now: Instant) -> dict[CircuitId, Phases]:
@@ -169,6 +182,33 @@ class DemandBook:
         if limit.commanded is not None and is_held:
             claim = Claim(claim.evse, path, claim.phases, claim.min_ma, min(ceiling_ma, limit.commanded_ma), claim.rank)
         return Demand(claim, cause, at, is_urgent, is_held)
+
+
+class Room:
+    """The capacities of one control step and who uses which, worked out once."""
+
+    __slots__ = ("capacities", "uses")
+
+    def __init__(self, site: Site, circuits: Circuits, reserved: dict[CircuitId, Phases], demands: dict[EvseId, Demand]) -> None:
+        self.capacities = capacities(site, circuits, reserved, margin_percent=100)
+        places: dict[tuple[CircuitId, Phase | None], int] = {
+            (capacity.circuit, capacity.phase): place for place, capacity in enumerate(self.capacities)
+        }
+        self.uses: dict[EvseId, list[tuple[int, int]]] = {}
+        """For each EVSE: the places of its capacities, and how many of its phases count there."""
+        for evse, demand in demands.items():
+            claim = demand.claim
+            uses = [(places[circuit, phase], 1) for circuit in claim.circuits for phase in claim.phases]
+            uses += [(places[circuit, None], len(claim.phases)) for circuit in claim.circuits if (circuit, None) in places]
+            self.uses[evse] = uses
+
+    def load_ma(self, draws_ma: dict[EvseId, MilliAmps]) -> list[MilliAmps]:
+        """What these currents add up to in each capacity."""
+        loads = [0] * len(self.capacities)
+        for evse, draw_ma in draws_ma.items():
+            for place, weight in self.uses[evse]:
+                loads[place] += draw_ma * weight
+        return loads
 
 
 def capacities(site: Site, circuits: Circuits, reserved: dict[CircuitId, Phases], *, margin_percent: int) -> list[Capacity]:

@@ -18,6 +18,9 @@ from edgectl.domain.units import MilliAmps, Millis
 RETRY_MS: Millis = 10_000
 """A refused or unanswered limit is tried again this long after; sooner would only fill the charger's queue."""
 
+FOLLOW_MS: Millis = 6_500
+"""After this a vehicle that was lowered is taken to have followed (IEC 61851-1 gives it 5 s, the meter needs one more): what is
+still measured is somebody else's."""
 LEASE_GRACE_MS: Millis = 60_000
 """A charger ends a lease on its own clock, which may lag ours by this much between two clock updates."""
 
@@ -43,7 +46,11 @@ class EvseLimit:
     charger: Charger
     commanded: Order | None = None
     previous_ma: MilliAmps = 0
-    """What was commanded before the last change; a vehicle may still draw it while it follows."""
+    """What was commanded before the last change."""
+    steady_ma: MilliAmps = 0
+    """The most the vehicle may have been drawing before the last change, once it had followed the one before that."""
+    following: list[tuple[Millis, MilliAmps]] = field(default_factory=list)
+    """Reductions still being followed: until when, and what may be drawn until then."""
     confirmed_ma: MilliAmps | None = None
     confirmed_until_mono_ms: Millis = 0
     unanswered: dict[int, Order] = field(default_factory=dict)
@@ -51,14 +58,16 @@ class EvseLimit:
     raise_wanted_since_mono_ms: Millis | None = None
     refused_count: int = 0
     trouble: str = ""
-    reason: Reason = IDLE_REASON
-    """Why the limit is what it is now; moves on between orders, e.g. while a raise waits."""
+    waiting: Cause | None = None
+    """Why a raise that is due waits: ``SETTLING`` or ``UNCONFIRMED``."""
 
     def open(self, now: Instant, *, confirmed_ma: MilliAmps | None = None, lease_ms: Millis = 0) -> None:
         """A session begins: the vehicle is at the fallback until told. After a restart the old lease may still run
         (``confirmed_ma``, ``lease_ms``): then that is the worst until answered."""
         self.commanded = None
         self.previous_ma = confirmed_ma if confirmed_ma is not None else self.charger.fallback_ma
+        self.steady_ma = self.previous_ma
+        self.following.clear()
         self.confirmed_ma = confirmed_ma
         self.confirmed_until_mono_ms = now.mono_ms + lease_ms
         self.unanswered.clear()
@@ -71,11 +80,13 @@ class EvseLimit:
         """The session is over; a transaction profile dies with its transaction."""
         self.commanded = None
         self.previous_ma = 0
+        self.steady_ma = 0
+        self.following.clear()
         self.confirmed_ma = None
         self.unanswered.clear()
         self.raise_wanted_since_mono_ms = None
         self.trouble = ""
-        self.reason = IDLE_REASON
+        self.waiting = None
 
     @property
     def commanded_ma(self) -> MilliAmps:
@@ -103,9 +114,18 @@ class EvseLimit:
         """The same for a charger that does not hear us: when its lease ends it goes to its fallback."""
         return max(self.worst_ma(now, measured_ma), self.charger.fallback_ma)
 
-    def note_order(self, order: Order) -> None:
+    def following_ma(self, now: Instant) -> MilliAmps:
+        """The most it may still draw because it has not followed its latest reductions yet; 0 when it has."""
+        return max((draw_ma for until_ms, draw_ma in self.following if until_ms > now.mono_ms), default=0)
+
+    def note_order(self, order: Order, steady_ma: MilliAmps) -> None:
+        """``steady_ma`` is the most the vehicle draws now if it has followed all earlier orders."""
         if self.commanded is None or order.limit_ma != self.commanded.limit_ma:
             self.previous_ma = self.commanded_ma
+            self.steady_ma = steady_ma
+            self.following = [one for one in self.following if one[0] > order.sent_mono_ms]
+            if order.limit_ma < steady_ma:
+                self.following.append((order.sent_mono_ms + FOLLOW_MS, steady_ma))
             self.changed_mono_ms = order.sent_mono_ms
         self.commanded = order
         self.unanswered[order.number] = order

@@ -149,7 +149,7 @@ def _evse(state: ChargerState, evse: EvseId, balancing: Balancing, sessions: Ses
     session = sessions.at(evse)
     reported_ms = vehicle.reported_mono_ms if vehicle else None
     commanded = limit.commanded
-    reason = limit.reason
+    reason = balancing.reason(evse, now)
     if not is_commandable(state, now):
         reason = Reason(Cause.CHARGER_SILENT, Authority.CHARGER)
     return EvseView(

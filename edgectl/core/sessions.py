@@ -57,6 +57,7 @@ class Sessions:
         self._ids = ids
         self._last_number = restored.last_transaction_number
         self.open: dict[SessionId, Session] = {session.id: session for session in restored.open_sessions}
+        self._at: dict[EvseId, SessionId] = {session.evse: session.id for session in restored.open_sessions}
         self._recent: dict[SessionId, Session] = {session.id: session for session in restored.recent_sessions[-RECENT_COUNT:]}
         self._kept_mono_ms: dict[SessionId, Millis] = {}
         self._kept_wh: dict[SessionId, WattHours] = {}
@@ -66,7 +67,9 @@ class Sessions:
     # --- questions ----------------------------------------------------------------------------------------------------
 
     def at(self, evse: EvseId) -> Session | None:
-        return next((session for session in self.open.values() if session.evse == evse), None)
+        """The open session of an EVSE."""
+        id_ = self._at.get(evse)
+        return None if id_ is None else self.open.get(id_)
 
     def find(self, charger: ChargerId, transaction: TransactionRef | None) -> Session | None:
         """An open or recent session by the charger's own reference."""
@@ -285,7 +288,7 @@ class Sessions:
             flags=evidence.merged(session.flags, flags),
         )
         session = replace(session, periods=periods.advance(session, now.utc_ms, session.energy_wh, state, cause))
-        self.open[session.id] = session
+        self._put(session)
         decisions: list[Decision] = []
         if signed or is_new:
             self._keep(session, now)
@@ -344,7 +347,7 @@ class Sessions:
         self._sequences.pop(session.id, None)
         if signed := evidence.signed(event.samples):
             session = replace(session, signed_values=session.signed_values + signed)
-            self.open[session.id] = session
+            self._put(session)
         closed = self._close(
             session,
             meter_stop_wh=meter_stop_wh,
@@ -435,7 +438,9 @@ class Sessions:
         return [*self._bill(session), evidence.message(event.call, session.id, now)]
 
     def _bill(self, session: Session) -> list[Decision]:
-        self.open.pop(session.id, None)
+        gone = self.open.pop(session.id, None)
+        if gone is not None and self._at.get(gone.evse) == session.id:
+            del self._at[gone.evse]
         self._kept_mono_ms.pop(session.id, None)
         self._kept_wh.pop(session.id, None)
         self._recent[session.id] = session
@@ -454,7 +459,11 @@ class Sessions:
             return TokenVerdict(TokenStatus.UNKNOWN)
         return self._authorization.verdict(token, now.utc_ms)
 
-    def _keep(self, session: Session, now: Instant) -> None:
+    def _put(self, session: Session) -> None:
         self.open[session.id] = session
+        self._at[session.evse] = session.id
+
+    def _keep(self, session: Session, now: Instant) -> None:
+        self._put(session)
         self._kept_mono_ms[session.id] = now.mono_ms
         self._kept_wh[session.id] = session.energy_wh

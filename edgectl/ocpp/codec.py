@@ -44,6 +44,10 @@ class Codec(Protocol):
     def never_refused(self) -> frozenset[str]:
         """Actions that carry billing data: never answered with an error, whatever is in them."""
 
+    @property
+    def naming_action(self) -> str | None:
+        """The call in whose answer we name a transaction; None where the station names its own."""
+
     def warm(self) -> None:
         """Do what is slow the first time, now."""
 

@@ -25,6 +25,8 @@ from edgectl.domain.events import (
     ChargerDisconnected,
     Event,
     InputRefused,
+    LimitAnswered,
+    Outcome,
     RequestAnswered,
 )
 from edgectl.domain.ids import ChargerId
@@ -139,6 +141,7 @@ class Link:
         self._rpc = Rpc(codec.dialect, codec.never_refused, id_prefix, call_timeout_ms, self._connected_mono_ms, counters)
         self._calls: dict[Call, int] = {}
         self._boot_answers: set[int] = set()
+        self._held_limits: dict[int, SetLimit] = {}
         self._errands: dict[OwnCall, _Errand] = {}
         self._deviations: set[str] = set()
         self._has_reported_refusal = False
@@ -186,6 +189,10 @@ class Link:
         self._end_reason = reason
         self._close_code = code
         self._deliver(self._rpc.end())
+        for order in self._held_limits.values():
+            evse = order.evse
+            self._inbox.put(LimitAnswered(evse.charger, evse.number, order.order_number, Outcome.DISCONNECTED))
+        self._held_limits.clear()
         self._calls.clear()
         self._inbox.put(ChargerDisconnected(self.peer.charger, self.number, reason))
         log.info("charger_disconnected", charger=self.peer.charger, link=self.number, reason=reason)
@@ -301,9 +308,24 @@ class Link:
         self._rpc.answer(number, payload)
         self._room.set()
         self._wake_writer()
+        for order in [order for order in self._held_limits.values() if not self._awaits_its_name(order)]:
+            del self._held_limits[order.evse.number]
+            self.set_limit(order, now)
 
     def set_limit(self, order: SetLimit, now: Instant) -> None:
+        if self._awaits_its_name(order):
+            # The charger would refuse a limit for a transaction whose id is still in our unsent answer; it is at its fallback.
+            older = self._held_limits.pop(order.evse.number, None)
+            self._held_limits[order.evse.number] = order
+            if older is not None:
+                self._inbox.put(LimitAnswered(older.evse.charger, older.evse.number, older.order_number, Outcome.SUPERSEDED))
+            return
         self._send(self._codec.limit_calls(order, now), lambda ended: self._codec.limit_answered(order, ended), now)
+
+    def _awaits_its_name(self, order: SetLimit) -> bool:
+        """The start of the transaction this limit is for is not answered yet, where it is we who name transactions."""
+        action = self._codec.naming_action
+        return order.transaction is not None and action is not None and any(call.action == action for call in self._calls)
 
     def install_fallback(self, order: InstallFallback, now: Instant) -> None:
         self._send(self._codec.fallback_calls(order, now), lambda ended: self._codec.fallback_answered(order, ended), now)

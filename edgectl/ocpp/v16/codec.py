@@ -32,6 +32,7 @@ class V16:
     subprotocol = "ocpp1.6"
     dialect: Dialect = DIALECT_16
     never_refused = _BILLING_ACTIONS
+    naming_action = "StartTransaction"
 
     def __init__(self, accepted_vendors: Iterable[str] = ()) -> None:
         self._accepted_vendors = frozenset(vendor.casefold() for vendor in accepted_vendors)

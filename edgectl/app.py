@@ -1,0 +1,359 @@
+"""Composition: settings in, running daemon out. The only place that knows every room of the house.
+
+``Daemon`` is built from ``Settings`` and ``Parts``; the simulator hands in its own clock, store, broker and serial lines and runs
+the very same daemon in virtual time. ``run`` is the process: signals, logs, the service manager, exit codes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random  # noqa: TID251 - the system's generator is made here, once, and handed in
+import secrets
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import structlog
+
+from edgectl import __version__
+from edgectl import config as site_file
+from edgectl.core.controller import Controller
+from edgectl.core.proof import ProofReport
+from edgectl.core.proof import prove as prove_site
+from edgectl.domain.errors import InvariantError, StoreError
+from edgectl.domain.events import SiteReloaded
+from edgectl.domain.ids import SiteId
+from edgectl.domain.settings import CredentialReader, MqttSettings, OcppSettings, Settings
+from edgectl.domain.site import MeterRole
+from edgectl.domain.units import Millis
+from edgectl.domain.views import SiteView
+from edgectl.meters import MetersAdapter, model_names
+from edgectl.ocpp import OcppServer
+from edgectl.ports import Clock, FaultHook, IdSource, SiteStore, no_fault
+from edgectl.runtime.clock import RandomIds, SystemClock
+from edgectl.runtime.engine import Engine, Trace
+from edgectl.runtime.health import HealthWatch
+from edgectl.runtime.inbox import Inbox
+from edgectl.runtime.logs import configure_logs
+from edgectl.runtime.notify import SystemdNotifier
+from edgectl.runtime.supervisor import Supervisor
+from edgectl.status import StatusServer
+from edgectl.store import Ledger
+from edgectl.uplink import MqttTransport, PahoTransport, Uplink
+
+log = structlog.get_logger(__name__)
+
+STOP_MS: Millis = 4_000
+"""A stop takes less than 5 s; what is not closed by then is left to the operating system."""
+
+OK, FAILED, BAD_INPUT, UNSAFE = 0, 1, 2, 3
+"""Exit codes of every command."""
+
+
+@dataclass
+class Parts:
+    """What differs between a gateway, a test and a simulated world."""
+
+    credentials: CredentialReader
+    store: SiteStore
+    epoch: str
+    clock: Clock = field(default_factory=SystemClock)
+    ids: IdSource = field(default_factory=RandomIds)
+    random: random.Random = field(default_factory=random.SystemRandom)
+    transport: Callable[[MqttSettings], MqttTransport] | None = None
+    """How the broker is reached; None for paho."""
+    meters: Callable[..., MetersAdapter] = MetersAdapter
+    boot_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    socket_path: Path | None = None
+    on_period: Callable[[], None] | None = None
+    trace: Trace | None = None
+    fault: FaultHook = no_fault
+
+
+class Daemon:
+    """One site, running. ``start``, then ``run`` until it is told to stop, then ``stop``."""
+
+    def __init__(self, settings: Settings, parts: Parts) -> None:
+        self.settings = settings
+        self._parts = parts
+        clock = parts.clock
+        self.inbox = Inbox()
+        self.health = HealthWatch(clock, parts.on_period)
+        self.controller = Controller(
+            settings.site, parts.store.restore(), parts.ids, clock.now(), heartbeat_s=settings.ocpp.heartbeat_s
+        )
+        self.ocpp = OcppServer(
+            settings.ocpp,
+            [charger.id for charger in settings.site.chargers],
+            self.inbox,
+            clock,
+            parts.credentials,
+            parts.random,
+        )
+        self.uplink = self._make_uplink(settings)
+        self.meters = self._make_meters(settings)
+        self.engine = Engine(
+            self.controller,
+            self.inbox,
+            clock=clock,
+            store=parts.store,
+            links=self.ocpp,
+            publisher=self.uplink,
+            health=self.health,
+            trace=parts.trace,
+            fault=parts.fault,
+        )
+        self.status = StatusServer(
+            view=self.view,
+            ledger=parts.store,
+            outbox=parts.store,
+            health=self.health.health,
+            uplink=self.uplink.status,
+            reload=self.reload_from_file,
+            web=settings.web,
+            socket_path=parts.socket_path,
+        )
+        self._supervisor: Supervisor | None = None
+        self._stopping = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._has_failed = False
+
+    def _make_uplink(self, settings: Settings) -> Uplink:
+        parts = self._parts
+        make = parts.transport or self._paho
+        return Uplink(
+            settings.mqtt,
+            settings.site.id,
+            epoch=parts.epoch,
+            boot_id=parts.boot_id,
+            version=__version__,
+            outbox=parts.store,
+            inbox=self.inbox,
+            clock=parts.clock,
+            transport=make(settings.mqtt) if settings.mqtt is not None else None,
+            random=parts.random,
+        )
+
+    def _paho(self, settings: MqttSettings) -> MqttTransport:
+        return PahoTransport(settings, self.settings.site.id, self._parts.credentials)
+
+    def _make_meters(self, settings: Settings) -> MetersAdapter:
+        guards = frozenset(meter.id for meter in settings.site.meters if meter.role is MeterRole.GUARD)
+        return self._parts.meters(settings.meters, guards, self.inbox, self._parts.clock, self._parts.random)
+
+    def view(self) -> SiteView:
+        """The picture of the site with the edges' own counters."""
+        picture = self.controller.picture(self._parts.clock.now())
+        edges = {"ocpp": self.ocpp.counters(), "meters": self.meters.counters(), "mqtt": self.uplink.counters()}
+        more = [(f"{edge}_{name}", count) for edge, counters in edges.items() for name, count in counters.items()]
+        more += [("engine_events_failed", self.engine.failed_count), ("inbox_peak", self.inbox.peak_count)]
+        return replace(picture, counters=tuple(sorted([*picture.counters, *more])))
+
+    async def start(self) -> None:
+        """Open every door. Raises OSError when an address cannot be had; what was opened is closed again."""
+        self._supervisor = Supervisor()
+        self._tasks = [
+            asyncio.create_task(self._run_engine(), name="engine"),
+            asyncio.create_task(self.engine.tick(), name="tick"),
+        ]
+        try:
+            await self.status.start()
+            await self.ocpp.start()
+        except BaseException:
+            await self.stop()
+            raise
+        self._supervisor.start("meters", self.meters.run)
+        self._supervisor.start("uplink", self.uplink.run)
+        self.health.is_ready = True
+
+    async def _run_engine(self) -> None:
+        # A failure here is our bug in the one place that must not guess: the process ends and starts again into safe limits.
+        try:
+            await self.engine.run()
+        except InvariantError as error:
+            log.critical("invariant_broken", task="engine", reason=str(error))
+            self._has_failed = True
+            self._stopping.set()
+
+    async def run(self) -> int:
+        """Until ``request_stop`` or a broken invariant; the exit code."""
+        supervisor = self._supervisor
+        if supervisor is None:
+            raise RuntimeError("start the daemon first")
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({stopping, supervisor.failure}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        return FAILED if self._has_failed or supervisor.failure.done() else OK
+
+    def request_stop(self) -> None:
+        self._stopping.set()
+
+    async def stop(self) -> None:
+        """Sessions stay open and durable; sockets close; the ledger is left in order."""
+        self.health.is_ready = False
+        await self.ocpp.stop()
+        await self.engine.drain(1_000)
+        await self.uplink.stop()
+        if self._supervisor is not None:
+            await self._supervisor.stop_all()
+        await self.status.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._parts.store.close()
+
+    # --- reload -------------------------------------------------------------------------------------------------------
+
+    async def reload_from_file(self) -> tuple[bool, Sequence[str]]:
+        """Read the YAML again. Either all of it takes effect, or nothing, and the lines say why."""
+        settings, problems = site_file.check(Path(self.settings.source), known_models=model_names())
+        errors = tuple(str(problem) for problem in problems if not problem.is_warning)
+        if settings is None or errors:
+            return False, errors
+        refusal = self._why_not(settings)
+        if refusal is not None:
+            return False, (refusal,)
+        changes = site_file.describe_changes(self.settings, settings)
+        try:
+            await self._apply(settings)
+        except (OSError, ValueError) as error:
+            return False, (f"not applied: {error}",)
+        log.info("reloaded", change_count=len(changes))
+        return True, changes or ("nothing changed",)
+
+    def _why_not(self, settings: Settings) -> str | None:
+        if settings.site.id != self.settings.site.id:
+            return "site.id cannot change while running: it names the ledger and the topics; restart with a new data directory"
+        if settings.web != self.settings.web:
+            return "web.listen changes need a restart"
+        return None if is_allowed(settings) else "unsafe: " + "; ".join(unsafe_words(prove(settings)))
+
+    async def _apply(self, settings: Settings) -> None:
+        supervisor = self._supervisor
+        if supervisor is None:
+            raise RuntimeError("start the daemon first")
+        # The listeners first: they are what can fail, and then nothing has changed.
+        await self.ocpp.reconfigure(settings.ocpp, [charger.id for charger in settings.site.chargers])
+        old, self.settings = self.settings, settings
+        self.inbox.put(SiteReloaded(settings.site))
+        if settings.meters != old.meters or settings.site.meters != old.site.meters:
+            await supervisor.stop("meters")
+            self.meters = self._make_meters(settings)
+            supervisor.start("meters", self.meters.run)
+        if settings.mqtt != old.mqtt:
+            await self.uplink.stop()
+            await supervisor.stop("uplink")
+            self.uplink = self._make_uplink(settings)
+            self.engine.publisher = self.uplink
+            supervisor.start("uplink", self.uplink.run)
+
+
+# --- is it safe? ----------------------------------------------------------------------------------------------------------
+
+
+def prove(settings: Settings) -> ProofReport:
+    """The worst-case table of the site as configured."""
+    return prove_site(settings.site)
+
+
+def is_allowed(settings: Settings) -> bool:
+    """Safe, or every unsafe circuit is named under ``accept_risk`` in the file."""
+    return all(f"fallbacks/{circuit}" in settings.accept_risk for circuit in prove(settings).unsafe_circuits)
+
+
+def unsafe_words(report: ProofReport) -> tuple[str, ...]:
+    """One sentence per conductor that does not hold when every charger falls to its fallback."""
+    return tuple(
+        f"circuit {row.circuit} {row.phase.name}: without edgectl {row.evse_count} EVSEs fall to {row.fallbacks_ma / 1000:g} A "
+        f"together, other loads take up to {row.other_loads_ma / 1000:g} A, the limit is {row.limit_ma / 1000:g} A; "
+        f"lower the fallbacks or accept it with `accept_risk: [fallbacks/{row.circuit}]`"
+        for row in report.rows
+        if not row.is_safe
+    )
+
+
+# --- the process ----------------------------------------------------------------------------------------------------------
+
+
+def run(config: Path, data_dir: Path, socket_path: Path | None = None, *, fault: FaultHook = no_fault) -> int:
+    """The daemon in the foreground until SIGTERM or SIGINT; SIGHUP reloads. Returns the exit code."""
+    configure_logs()
+    settings, problems = site_file.check(config, known_models=model_names())
+    for problem in problems:
+        log.warning("config_problem" if not problem.is_warning else "config_warning", problem=str(problem))
+    if settings is None or any(not problem.is_warning for problem in problems):
+        return BAD_INPUT
+    if not is_allowed(settings):
+        for words in unsafe_words(prove(settings)):
+            log.error("config_unsafe", problem=words)
+        return UNSAFE
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        ledger = open_ledger(settings.site.id, data_dir, fault)
+    except (OSError, StoreError) as error:
+        log.critical("data_directory_unusable", path=str(data_dir), reason=str(error))
+        return FAILED
+    parts = Parts(
+        credentials=site_file.credential_reader(config.parent, os.environ),
+        store=ledger,
+        epoch=ledger.opened.epoch,
+        socket_path=socket_path,
+        fault=fault,
+    )
+    return asyncio.run(_serve(settings, parts))
+
+
+def open_ledger(site: SiteId, data_dir: Path, fault: FaultHook = no_fault) -> Ledger:
+    return Ledger(
+        data_dir / "ledger.db",
+        site=site,
+        new_epoch=lambda: secrets.token_hex(16),
+        now=SystemClock().now(),
+        fault=fault,
+    )
+
+
+async def _serve(settings: Settings, parts: Parts) -> int:
+    notifier = SystemdNotifier()
+    daemon = Daemon(settings, replace(parts, on_period=notifier.watchdog))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, daemon.request_stop)
+    reloads: set[asyncio.Task[None]] = set()
+
+    def on_hangup() -> None:
+        task = asyncio.create_task(_reload(daemon, notifier))
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, on_hangup)
+    try:
+        await daemon.start()
+    except OSError as error:
+        log.critical("cannot_listen", reason=str(error))
+        return FAILED
+    log.info("started", site=settings.site.id, version=__version__, ports=list(daemon.ocpp.bound_ports))
+    notifier.ready()
+    try:
+        return await daemon.run()
+    finally:
+        notifier.stopping()
+        try:
+            async with asyncio.timeout(STOP_MS / 1000):
+                await daemon.stop()
+        except TimeoutError:
+            log.error("stop_took_too_long", after_ms=STOP_MS)
+        log.info("stopped", site=settings.site.id)
+
+
+async def _reload(daemon: Daemon, notifier: SystemdNotifier) -> None:
+    notifier.reloading(SystemClock().now().mono_ms * 1000)
+    is_done, lines = await daemon.reload_from_file()
+    for line in lines:
+        if is_done:
+            log.info("reload_change", change=line)
+        else:
+            log.error("reload_refused", problem=line)
+    notifier.ready()

@@ -1,0 +1,115 @@
+"""One simulated charge point on a WebSocket: connects, reconnects, lets time pass for its model."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import random
+from collections.abc import Callable
+
+from hwsim.models.station16 import Station16
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.typing import Subprotocol
+
+STEP_S = 0.5
+"""How often the model's physics and timers are advanced."""
+
+
+class StationClient:
+    """Runs a ``Station16`` against a server until cancelled. ``is_powered`` off keeps it away."""
+
+    def __init__(
+        self, station: Station16, host: str, port: int, rng: random.Random, *, password: bytes | None = None, reconnect_s: float = 5.0
+    ) -> None:
+        self.station = station
+        self.host = host
+        self.port = port
+        self.is_powered = True
+        self.connect_count = 0
+        self.last_error = ""
+        self._rng = rng
+        self._password = password
+        self._reconnect_s = reconnect_s
+        self._connection: ClientConnection | None = None
+        self.on_step: Callable[[float], None] | None = None
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._live(), name=f"{self.station.identity}-model")
+            tasks.create_task(self._keep_connected(), name=f"{self.station.identity}-link")
+
+    async def _live(self) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(self._rng.uniform(0, STEP_S))
+        while True:
+            now_s = loop.time()
+            if self.on_step is not None:
+                self.on_step(now_s)
+            self.station.advance(now_s)
+            await self._send()
+            await asyncio.sleep(STEP_S)
+
+    async def _keep_connected(self) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(self._rng.uniform(0, 1))
+        while True:
+            if self.is_powered:
+                try:
+                    await self._serve(loop)
+                    self.last_error = "closed by edgectl"
+                except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake) as error:
+                    self.last_error = f"{type(error).__name__}: {error}"
+            await asyncio.sleep(self._reconnect_s * self._rng.uniform(0.8, 1.2))
+
+    async def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        headers = {}
+        if self._password is not None:
+            pair = self.station.identity.encode() + b":" + self._password
+            headers["Authorization"] = "Basic " + base64.b64encode(pair).decode()
+        async with connect(
+            f"ws://{self.host}:{self.port}/ocpp/{self.station.identity}",
+            subprotocols=[Subprotocol("ocpp1.6")],
+            additional_headers=headers,
+            compression=None,
+            open_timeout=20,
+            ping_interval=30,
+            ping_timeout=20,
+            close_timeout=2,
+        ) as connection:
+            self._connection = connection
+            self.connect_count += 1
+            self.station.connected(loop.time())
+            try:
+                await self._send()
+                async for message in connection:
+                    if isinstance(message, str):
+                        self.station.received(message, loop.time())
+                        await self._send()
+            finally:
+                self._connection = None
+                self.station.disconnected(loop.time())
+
+    async def _send(self) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            for frame in self.station.take_frames():
+                await connection.send(frame)
+        except ConnectionClosed:
+            pass  # the reader notices as well, and reconnects
+
+    async def cut(self) -> None:
+        """Drop the link without a word."""
+        if self._connection is not None:
+            self._connection.transport.abort()
+
+    def power_off(self) -> None:
+        self.is_powered = False
+        self.station.power_cut(asyncio.get_running_loop().time())
+        if self._connection is not None:
+            self._connection.transport.abort()
+
+    def power_on(self) -> None:
+        self.is_powered = True

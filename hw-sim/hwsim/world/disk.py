@@ -1,0 +1,170 @@
+"""The real ledger's tables behind a simulated disk: commits take time, and what was not acknowledged is lost with the power.
+
+``edgectl.store`` writes with a thread; here the same statements run on the virtual loop, one commit after the other, each
+acknowledged when its simulated sync is over. A power cut between the two loses it, as WAL with synchronous=FULL would.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from edgectl.domain.errors import StoreError
+from edgectl.domain.ids import EvseId, SiteId
+from edgectl.domain.records import LimitKept, Record, Restored, Session
+from edgectl.domain.time import Instant
+from edgectl.ports import OutboxRow, OutboxSummary
+from edgectl.store.errors import store_error
+from edgectl.store.opening import migrate, migrations
+from edgectl.store.reader import LedgerFile
+from edgectl.store.records import RecordWriter
+
+T = TypeVar("T")
+
+
+@dataclass
+class Disk:
+    """How the medium behaves now. It outlives the stores that are opened on it."""
+
+    path: Path
+    sync_ms: int = 3
+    is_full: bool = False
+    is_stalled: bool = False
+
+
+class SimStore:
+    """``ports.SiteStore`` on a ``Disk``. ``kill`` it to lose what is not acknowledged; open another one on the same disk."""
+
+    def __init__(self, disk: Disk, loop: Any, site: SiteId, epoch: str, now: Instant) -> None:
+        self._disk = disk
+        self._loop = loop
+        self._opened_utc_ms = now.utc_ms
+        self._connection = sqlite3.connect(disk.path, isolation_level=None)
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = OFF")
+        migrate(self._connection, migrations())
+        self._connection.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('epoch', ?)", (epoch,))
+        self.epoch = str(self._connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0])
+        self._file = LedgerFile(disk.path)
+        self._records = RecordWriter(site, self.epoch)
+        self._waiting: list[tuple[Callable[[], Any], Future[Any]]] = []
+        self._is_syncing = False
+        self._is_dead = False
+        self.commit_count = 0
+
+    # --- Store --------------------------------------------------------------------------------------------------------
+
+    def restore(self) -> Restored:
+        return self._file.restore(self._opened_utc_ms)
+
+    def commit(self, records: Sequence[Record], now: Instant) -> Future[None]:
+        return self._submit(lambda: self._records.write(self._connection, tuple(records), now))
+
+    def close(self) -> None:
+        if self._is_dead:
+            return
+        self._write(self._waiting)
+        self._waiting = []
+        self.kill()
+
+    def kill(self) -> None:
+        """The process is gone; whatever was not acknowledged never happened."""
+        if not self._is_dead:
+            self._is_dead = True
+            self._waiting.clear()
+            self._file.close()
+            self._connection.close()
+
+    # --- Outbox -------------------------------------------------------------------------------------------------------
+
+    def rows(self, stream: str, after_seq: int, limit: int) -> Future[Sequence[OutboxRow]]:
+        return self._ask(lambda: self._file.rows(stream, after_seq, limit))
+
+    def mark_sent(self, seqs: Sequence[int], now: Instant) -> Future[None]:
+        return self._submit(
+            lambda: self._connection.executemany(
+                "UPDATE outbox SET sent_count = sent_count + 1, sent_utc_ms = ? WHERE seq = ?", [(now.utc_ms, seq) for seq in seqs]
+            )
+        )
+
+    def summary(self) -> Future[OutboxSummary]:
+        return self._ask(self._file.summary)
+
+    # --- LedgerReader -------------------------------------------------------------------------------------------------
+
+    def sessions(self, since_utc_ms: int | None, until_utc_ms: int | None, limit: int) -> Sequence[Session]:
+        return self._file.sessions(since_utc_ms, until_utc_ms, limit)
+
+    def session(self, session_id: str) -> Session | None:
+        return self._file.session(session_id)
+
+    def limits(self, evse: EvseId, until_utc_ms: int, limit: int) -> Sequence[LimitKept]:
+        return self._file.limits(evse, until_utc_ms, limit)
+
+    # --- the simulated sync -------------------------------------------------------------------------------------------
+
+    def _submit(self, work: Callable[[], Any]) -> Future[Any]:
+        future: Future[Any] = Future()
+        if self._is_dead:
+            future.set_exception(StoreError("closed", "the process is gone", is_permanent=True))
+            return future
+        self._waiting.append((work, future))
+        self._sync()
+        return future
+
+    def _ask(self, question: Callable[[], T]) -> Future[T]:
+        future: Future[T] = Future()
+
+        def answer() -> None:
+            if not self._is_dead:
+                future.set_result(question())
+
+        self._loop.call_later(0.0005, answer)
+        return future
+
+    def _sync(self) -> None:
+        """Everything that waits shares the next sync."""
+        if self._is_syncing or not self._waiting:
+            return
+        self._is_syncing = True
+        self._loop.call_later(self._disk.sync_ms / 1000, self._synced)
+
+    def _synced(self) -> None:
+        self._is_syncing = False
+        if self._is_dead:
+            return
+        if self._disk.is_stalled:
+            self._is_syncing = True
+            self._loop.call_later(0.1, self._synced)
+            return
+        batch, self._waiting = self._waiting, []
+        self._write(batch)
+        self._sync()
+
+    def _write(self, batch: list[tuple[Callable[[], Any], Future[Any]]]) -> None:
+        execute = self._connection.execute
+        results: list[tuple[Future[Any], StoreError | None]] = []
+        execute("BEGIN IMMEDIATE")
+        for work, future in batch:
+            if self._disk.is_full:
+                results.append((future, StoreError("disk-full", "simulated", is_permanent=False)))
+                continue
+            execute("SAVEPOINT job")
+            try:
+                work()
+                results.append((future, None))
+            except (sqlite3.Error, StoreError, ValueError, TypeError) as error:
+                execute("ROLLBACK TO job")
+                results.append((future, store_error(error)))
+            execute("RELEASE job")
+        execute("COMMIT")
+        self.commit_count += 1
+        for future, trouble in results:
+            if trouble is None:
+                future.set_result(None)
+            else:
+                future.set_exception(trouble)
