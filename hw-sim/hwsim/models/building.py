@@ -9,7 +9,9 @@ import random
 class Building:
     """Seeded; asked for its currents at a moment, which must not go backwards."""
 
-    def __init__(self, rng: random.Random, *, base_a: float, machine_a: float, machine_count: int = 6, pace_s: float = 120.0) -> None:
+    def __init__(
+        self, rng: random.Random, *, base_a: float, machine_a: float, machine_count: int = 6, pace_s: float = 120.0
+    ) -> None:
         self._rng = rng
         self._base_a = base_a
         self._pace_s = pace_s

@@ -58,7 +58,9 @@ class Car:
         return taken_wh
 
 
-def random_car(rng: random.Random, now_s: float, *, battery_wh: float = 40_000, stay_s: tuple[float, float] = (1800, 7200)) -> Car:
+def random_car(
+    rng: random.Random, now_s: float, *, battery_wh: float = 40_000, stay_s: tuple[float, float] = (1800, 7200)
+) -> Car:
     """A van like those of a depot: most on three phases, some on one."""
     return Car(
         battery_wh=battery_wh * rng.uniform(0.7, 1.5),

@@ -29,7 +29,9 @@ class ProfileStore:
         purpose, level = profile["chargingProfilePurpose"], profile["stackLevel"]
         if level > self.stack_level_max:
             return "Rejected"
-        if purpose == "TxProfile" and (connector == 0 or transaction is None or profile.get("transactionId") not in {None, transaction}):
+        if purpose == "TxProfile" and (
+            connector == 0 or transaction is None or profile.get("transactionId") not in {None, transaction}
+        ):
             return "Rejected"
         if purpose == "ChargePointMaxProfile" and connector != 0:
             return "Rejected"
@@ -56,9 +58,7 @@ class ProfileStore:
 
     def forget(self, *, keep_persistent: bool) -> None:
         """A reboot (persistent ones stay), or a unit that loses everything."""
-        self.installed = [
-            (c, p) for c, p in self.installed if keep_persistent and p["chargingProfilePurpose"] != "TxProfile"
-        ]
+        self.installed = [(c, p) for c, p in self.installed if keep_persistent and p["chargingProfilePurpose"] != "TxProfile"]
 
     def limit_a(self, connector: int, now_s: float, transaction_began_s: float | None, phase_count: int) -> float:
         """The effective limit per phase: the lower of the station's maximum and the transaction's own or default profile."""
@@ -68,9 +68,7 @@ class ProfileStore:
         running = own if own is not None else default
         return min(UNLIMITED_A if station is None else station, UNLIMITED_A if running is None else running)
 
-    def _best(
-        self, connectors: set[int], purpose: str, now_s: float, began_s: float | None, phase_count: int
-    ) -> float | None:
+    def _best(self, connectors: set[int], purpose: str, now_s: float, began_s: float | None, phase_count: int) -> float | None:
         """The limit of the highest stack level that applies now; a connector's own default goes before the station's."""
         found = []
         for connector, profile in self.installed:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,21 +20,21 @@ ANSWER_TIMEOUT_S = 30.0
 RETRY_S = 20.0
 FAULTS = frozenset(
     {
-        "ignore-profiles",       # Accepted, but nothing changes
-        "reject-profiles",       # Rejected
-        "mute-profiles",         # never answers SetChargingProfile
-        "obey-late",             # follows a new limit after 30 s
-        "overdraw",              # draws 10 % more than allowed
-        "whole-amps",            # rounds limits down to whole amps
+        "ignore-profiles",  # Accepted, but nothing changes
+        "reject-profiles",  # Rejected
+        "mute-profiles",  # never answers SetChargingProfile
+        "obey-late",  # follows a new limit after 30 s
+        "overdraw",  # draws 10 % more than allowed
+        "whole-amps",  # rounds limits down to whole amps
         "forget-on-disconnect",  # loses all profiles with the socket, then full power
-        "clock-1970",            # its clock starts in 1970 and is never set
-        "repeat-start",          # sends StartTransaction again with a new message id
-        "repeat-stop",           # sends StopTransaction again with a new message id
-        "lose-start-answer",     # forgets the transaction id it was given, and stops with -1
-        "register-resets",       # its energy register restarts at 0 with each session
-        "no-transaction-id",     # MeterValues without transactionId
-        "no-boot",               # sends no BootNotification when it reconnects
-        "slow",                  # answers after 8 s
+        "clock-1970",  # its clock starts in 1970 and is never set
+        "repeat-start",  # sends StartTransaction again with a new message id
+        "repeat-stop",  # sends StopTransaction again with a new message id
+        "lose-start-answer",  # forgets the transaction id it was given, and stops with -1
+        "register-resets",  # its energy register restarts at 0 with each session
+        "no-transaction-id",  # MeterValues without transactionId
+        "no-boot",  # sends no BootNotification when it reconnects
+        "slow",  # answers after 8 s
     }
 )
 
@@ -155,7 +155,12 @@ class Station16:
     def _boot(self, now_s: float) -> None:
         self.is_booted = False
         self._boot_at_s = float("inf")
-        payload = {"chargePointVendor": "Simulated", "chargePointModel": "Box 16", "firmwareVersion": "1.0", "chargePointSerialNumber": self.identity}
+        payload = {
+            "chargePointVendor": "Simulated",
+            "chargePointModel": "Box 16",
+            "firmwareVersion": "1.0",
+            "chargePointSerialNumber": self.identity,
+        }
         self._urgent.appendleft(("BootNotification", payload, "boot"))
         self._pump(now_s)
 

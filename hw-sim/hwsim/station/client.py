@@ -7,10 +7,11 @@ import base64
 import random
 from collections.abc import Callable
 
-from hwsim.models.station16 import Station16
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
+
+from hwsim.models.station16 import Station16
 
 STEP_S = 0.5
 """How often the model's physics and timers are advanced."""
@@ -20,7 +21,14 @@ class StationClient:
     """Runs a ``Station16`` against a server until cancelled. ``is_powered`` off keeps it away."""
 
     def __init__(
-        self, station: Station16, host: str, port: int, rng: random.Random, *, password: bytes | None = None, reconnect_s: float = 5.0
+        self,
+        station: Station16,
+        host: str,
+        port: int,
+        rng: random.Random,
+        *,
+        password: bytes | None = None,
+        reconnect_s: float = 5.0,
     ) -> None:
         self.station = station
         self.host = host

@@ -87,7 +87,8 @@ class SimStore:
     def mark_sent(self, seqs: Sequence[int], now: Instant) -> Future[None]:
         return self._submit(
             lambda: self._connection.executemany(
-                "UPDATE outbox SET sent_count = sent_count + 1, sent_utc_ms = ? WHERE seq = ?", [(now.utc_ms, seq) for seq in seqs]
+                "UPDATE outbox SET sent_count = sent_count + 1, sent_utc_ms = ? WHERE seq = ?",
+                [(now.utc_ms, seq) for seq in seqs],
             )
         )
 

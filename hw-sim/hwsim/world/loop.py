@@ -11,6 +11,7 @@ import asyncio
 import contextvars
 import heapq
 import socket
+import weakref
 from asyncio import events
 from collections import deque
 from collections.abc import Callable
@@ -18,6 +19,10 @@ from typing import Any, NoReturn
 
 TURNS_PER_INSTANT_MAX = 200_000
 """A depot of a thousand chargers needs some ten thousand turns in its busiest instant; more is a loop that never sleeps."""
+
+
+PROCESS: contextvars.ContextVar[str | None] = contextvars.ContextVar("process", default=None)
+"""Which simulated process a task belongs to; tasks inherit it, connections carry it to both their ends."""
 
 
 class DeadEndError(RuntimeError):
@@ -53,7 +58,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._is_closed = False
         self._is_stopping = False
         self._debug = False
-        self._asyncgens: set[Any] = set()
+        self._processes: weakref.WeakKeyDictionary[asyncio.Task[Any], str] = weakref.WeakKeyDictionary()
         self.errors: list[dict[str, Any]] = []
         """What tasks raised and nobody took: a simulated run fails when there is any."""
 
@@ -62,9 +67,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def time(self) -> float:
         return self.now_us / 1_000_000
 
-    def call_soon(
-        self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
-    ) -> asyncio.Handle:
+    def call_soon(self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle
@@ -173,7 +176,26 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return asyncio.Future(loop=self)
 
     def create_task(self, coro: Any, *, name: str | None = None, context: contextvars.Context | None = None) -> asyncio.Task[Any]:
-        return asyncio.Task(coro, loop=self, name=name, context=context)
+        task = asyncio.Task(coro, loop=self, name=name, context=context)
+        process = PROCESS.get() if context is None else context.get(PROCESS)
+        if process is not None:
+            self._processes[task] = process
+        return task
+
+    async def run_as(self, process: str, coro: Any) -> Any:
+        """Run in a simulated process of that name: everything it starts belongs to it."""
+        context = contextvars.copy_context()
+        context.run(PROCESS.set, process)
+        return await self.create_task(coro, context=context)
+
+    async def kill(self, process: str) -> None:
+        """End every task of a process, as kill -9 would: cut its connections first, so that nothing it says is heard."""
+        for _ in range(3):  # what is cancelled may start something on its way out
+            tasks = [task for task, name in self._processes.items() if name == process and not task.done()]
+            for task in sorted(tasks, key=lambda task: task.get_name()):
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks, timeout=60)
 
     def get_task_factory(self) -> None:
         return None

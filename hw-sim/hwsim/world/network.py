@@ -7,6 +7,7 @@ refused, reset, half-open (bytes vanish, nobody is told), stalled (bytes wait), 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import random
 import socket
 from collections.abc import Callable
@@ -35,8 +36,17 @@ class Link:
 class Pipe(asyncio.Transport):
     """One end of a connection."""
 
-    def __init__(self, network: Network, loop: Any, protocol: asyncio.BaseProtocol, link: Link, addresses: tuple[Any, Any]) -> None:
+    def __init__(
+        self,
+        network: Network,
+        loop: Any,
+        protocol: asyncio.BaseProtocol,
+        link: Link,
+        addresses: tuple[Any, Any],
+        context: contextvars.Context,
+    ) -> None:
         super().__init__({"sockname": addresses[0], "peername": addresses[1]})
+        self._context = context
         self._network = network
         self._loop = loop
         self._protocol = protocol
@@ -81,7 +91,8 @@ class Pipe(asyncio.Transport):
             self._network.stalled.append((self._link, lambda: self._after(action)))
             return
         self._last_us = max(self._last_us, self._loop.now_us + delay_us)
-        self._loop.call_at(self._last_us / 1_000_000, action)
+        peer = self.peer
+        self._loop.call_at(self._last_us / 1_000_000, action, context=peer._context if peer is not None else None)
 
     def writelines(self, list_of_data: Any) -> None:
         self.write(b"".join(list_of_data))
@@ -131,10 +142,10 @@ class Pipe(asyncio.Transport):
         self._is_reading = True
         held, self._held = self._held, []
         for content in held:
-            self._loop.call_soon(self._receive, content)
+            self._loop.call_soon(self._receive, content, context=self._context)
         if self._is_eof_held:
             self._is_eof_held = False
-            self._loop.call_soon(self._receive_eof)
+            self._loop.call_soon(self._receive_eof, context=self._context)
 
     def is_reading(self) -> bool:
         return self._is_reading
@@ -151,14 +162,14 @@ class Pipe(asyncio.Transport):
         peer = self.peer
         if peer is not None and not self._link.is_silent:
             self._after(peer._receive_eof)
-        self._loop.call_soon(self._lose, None)
+        self._loop.call_soon(self._lose, None, context=self._context)
 
     def abort(self) -> None:
         self._is_closing = True
         peer = self.peer
         if peer is not None and not self._link.is_silent:
             self._after(lambda: peer._lose(ConnectionResetError("reset by peer")))
-        self._loop.call_soon(self._lose, None)
+        self._loop.call_soon(self._lose, None, context=self._context)
 
     def _lose(self, error: Exception | None) -> None:
         if self._is_lost:
@@ -182,6 +193,7 @@ class Listener(asyncio.AbstractServer):
         self._loop = loop
         self.factory = factory
         self.address = address
+        self.context = contextvars.copy_context()
         self._is_open = True
 
     @property
@@ -263,13 +275,13 @@ class Network:
             raise TimeoutError(f"no answer from {host}:{port}")
         self._next_port += 1
         client_address = ("127.0.0.1", self._next_port)
-        client_protocol, server_protocol = factory(), listener.factory()
-        client = Pipe(self, loop, client_protocol, link, (client_address, listener.address))
-        server = Pipe(self, loop, server_protocol, link, (listener.address, client_address))
+        client_protocol, server_protocol = factory(), listener.context.copy().run(listener.factory)
+        client = Pipe(self, loop, client_protocol, link, (client_address, listener.address), contextvars.copy_context())
+        server = Pipe(self, loop, server_protocol, link, (listener.address, client_address), listener.context.copy())
         client.peer, server.peer = server, client
         self.pipes[id(client)] = client
         self.pipes[id(server)] = server
-        server_protocol.connection_made(server)
+        server._context.run(server_protocol.connection_made, server)
         client_protocol.connection_made(client)
         return client, client_protocol
 
@@ -281,8 +293,15 @@ class Network:
         for pipe in cut:
             for end in (pipe, pipe.peer):
                 if end is not None:
-                    end._loop.call_soon(end._lose, ConnectionResetError("reset"))
+                    end._loop.call_soon(end._lose, ConnectionResetError("reset"), context=end._context)
         return len(cut)
+
+    def abandon(self, port: int) -> None:
+        """The process that listened there is gone: no listener, and every connection to it is cut."""
+        listener = self.listeners.pop(port, None)
+        if listener is not None:
+            listener.close()
+        self.reset(port)
 
     def release(self, link: Link) -> None:
         """End a stall: what waited goes on its way."""
