@@ -32,11 +32,11 @@ from hwsim.station.client import StationClient
 from hwsim.world.broker import Backend, SimBroker, SimTransport
 from hwsim.world.clock import SeededIds, VirtualClock
 from hwsim.world.disk import Disk, SimStore
+from hwsim.world.faults import OCPP_PORT, FaultPlan
 from hwsim.world.loop import VirtualLoop
 from hwsim.world.meters import SimMeter, SimMeters
 from hwsim.world.network import Network
 
-OCPP_PORT = 8887
 GRID, HALL = "grid", "hall"
 STEP_S = 0.5
 
@@ -181,8 +181,6 @@ class World:
         async with asyncio.TaskGroup() as tasks:
             background = [tasks.create_task(client.run(), name=f"{client.station.identity}") for client in self.clients]
             if self.options.faults:
-                from hwsim.world.faults import FaultPlan
-
                 background.append(tasks.create_task(FaultPlan(self).run(), name="faults"))
             end_s = self.options.hours * 3600
             while self.loop.time() < end_s:
