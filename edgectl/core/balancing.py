@@ -190,7 +190,8 @@ class Balancing:
         uses = room.uses[share.evse]
         worst_ma = self._worst_ma(share.evse, now)
         spare_ma = min((free[place] // weight for place, weight in uses), default=0)
-        target_ma = min(share.limit_ma, worst_ma + max(0, spare_ma))
+        # Where the worst already does not fit, nobody is told more than before, even if his own worst allows it.
+        target_ma = min(share.limit_ma, worst_ma + spare_ma if spare_ma >= 0 else limit.commanded_ma)
         if limit.commanded_ma > 0 and not is_first:
             target_ma = min(target_ma, limit.commanded_ma + RAISE_STEP_MA)
         target_ma = max(target_ma, min(share.limit_ma, limit.commanded_ma))

@@ -62,7 +62,9 @@ def draw_picture(
         uplink_detail=uplink.detail,
         store_healthy=is_store_healthy,
         circuits=tuple(
-            _circuit(state, commanded[state.circuit.id], worst[state.circuit.id], now)
+            _circuit(
+                state, commanded[state.circuit.id], worst[state.circuit.id], balancing.reserved.get(state.circuit.id, ZERO), now
+            )
             for state in balancing.circuits.by_id.values()
         ),
         meters=tuple(_meter(state, now) for state in balancing.meters.by_id.values()),
@@ -81,15 +83,17 @@ def _sums(site: Site, balancing: Balancing, now: Instant) -> tuple[dict[CircuitI
     for evse, vehicle in balancing.vehicles.items():
         state = balancing.chargers.by_id[evse.charger]
         limit = balancing.limits[evse]
+        if not is_commandable(state, now):
+            continue  # counted among the silent
         told_ma = Phases.on(vehicle.phases, limit.commanded_ma)
-        worst_ma = Phases.on(vehicle.phases, limit.worst_ma(now, None)) if is_commandable(state, now) else ZERO
+        worst_ma = Phases.on(vehicle.phases, limit.worst_ma(now, None))
         for circuit in balancing.book.paths[state.charger.circuit]:
             commanded[circuit] += told_ma
             worst[circuit] += worst_ma
     return commanded, worst
 
 
-def _circuit(state: CircuitState, commanded_ma: Phases, worst_ma: Phases, now: Instant) -> CircuitView:
+def _circuit(state: CircuitState, commanded_ma: Phases, worst_ma: Phases, silent_ma: Phases, now: Instant) -> CircuitView:
     circuit = state.circuit
     return CircuitView(
         id=circuit.id,
@@ -100,6 +104,7 @@ def _circuit(state: CircuitState, commanded_ma: Phases, worst_ma: Phases, now: I
         background_ma=state.background_ma,
         headroom_ma=state.headroom_ma(circuit.margin_ma),
         reserved_ma=worst_ma,
+        silent_ma=silent_ma,
         commanded_ma=commanded_ma,
         mode=state.mode.value,
         over_limit_ms=state.over_limit_ms(now),

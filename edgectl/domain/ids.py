@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NewType
+from typing import NamedTuple, NewType
 
 SiteId = NewType("SiteId", str)
 CircuitId = NewType("CircuitId", str)
@@ -18,9 +17,11 @@ IdToken = NewType("IdToken", str)
 """The uid a driver presents, as received (matching ignores case)."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class EvseId:
-    """One EVSE: a charger and its number there, from 1. OCPP 1.6 calls it a connector."""
+class EvseId(NamedTuple):
+    """One EVSE: a charger and its number there, from 1. OCPP 1.6 calls it a connector.
+
+    A tuple, because it is the key of every table of the control step and tuples hash and compare in C.
+    """
 
     charger: ChargerId
     number: int

@@ -36,7 +36,10 @@ class CircuitView:
     """What the chargers below may share."""
     reserved_ma: Phases
     """The worst the chargers below may draw with what they were last told."""
+    silent_ma: Phases
+    """The part of it that is left free for chargers which cannot be told anything."""
     commanded_ma: Phases
+    """What those were told that can be told."""
     mode: str
     """``metered``, ``static``, ``hold``, ``safe`` or ``stop``."""
     over_limit_ms: Millis

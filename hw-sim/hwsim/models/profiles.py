@@ -12,7 +12,7 @@ UNLIMITED_A = float("inf")
 
 def parse_time(text: str) -> float:
     """Seconds since the epoch."""
-    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    moment = datetime.fromisoformat(text)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 

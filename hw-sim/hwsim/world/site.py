@@ -209,6 +209,7 @@ class World:
             trace=self._trace,
         )
         self._store = store
+        self._told.clear()
         self.daemon = Daemon(self.settings, parts)
         await self.loop.run_as(f"edgectl-{self.report.restarts}", self.daemon.start())
 
@@ -267,8 +268,8 @@ class World:
             return
         for circuit in self.daemon.controller.picture(now).circuits:
             if circuit.mode == "metered":
-                room = circuit.limit_ma - circuit.background_ma
-                if not circuit.commanded_ma.fits(Phases(*(max(0, value) for value in room))):
+                room = (circuit.limit_ma - circuit.background_ma - circuit.silent_ma).at_least(Phases.uniform(0))
+                if not circuit.commanded_ma.fits(room):
                     self._broken(f"{circuit.id}: commanded {circuit.commanded_ma} does not fit {room}")
 
     def _broken(self, words: str) -> None:
