@@ -141,7 +141,8 @@ class Daemon:
 
     def _make_meters(self, settings: Settings) -> MetersAdapter:
         guards = frozenset(meter.id for meter in settings.site.meters if meter.role is MeterRole.GUARD)
-        return self._parts.meters(settings.meters, guards, self.inbox, self._parts.clock, self._parts.random)
+        folder = Path(settings.source).parent
+        return self._parts.meters(settings.meters, guards, self.inbox, self._parts.clock, self._parts.random, folder)
 
     def view(self) -> SiteView:
         """The picture of the site with the edges' own counters."""
