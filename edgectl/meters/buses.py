@@ -156,12 +156,15 @@ class TcpBus:
     async def _transact(self, request: Request, timeout_ms: Millis) -> Answer:
         async with self._lock:
             try:
-                client = await self._connected(timeout_ms)
+                client = await self._connected()
                 call = client.read_holding_registers if request.function == 3 else client.read_input_registers
-                answer = await call(request.address, count=request.count, device_id=request.unit)
+                async with asyncio.timeout(timeout_ms / 1000):
+                    answer = await call(request.address, count=request.count, device_id=request.unit)
             except (ModbusException, OSError, TimeoutError) as error:
+                was_connected = self._client is not None and self._client.connected
                 self._drop()
-                return Answer(None, "timeout" if "No response" in str(error) else _line_words(error))
+                is_silence = was_connected and isinstance(error, TimeoutError | ModbusException)
+                return Answer(None, "timeout" if is_silence else _line_words(error))
             if isinstance(answer, ExceptionResponse):
                 return Answer(None, EXCEPTIONS.get(answer.exception_code, f"exception-{answer.exception_code}"))
             if answer.function_code != request.function or answer.dev_id != request.unit:
@@ -172,13 +175,13 @@ class TcpBus:
                 return Answer(None, "wrong-length")
             return Answer(tuple(answer.registers))
 
-    async def _connected(self, timeout_ms: Millis) -> AsyncModbusTcpClient:
+    async def _connected(self) -> AsyncModbusTcpClient:
         client = self._client
         if client is None or not client.connected:
             self._drop()
             # Neither retries nor reconnecting of its own: the poller decides what the bus time is spent on.
             client = AsyncModbusTcpClient(
-                self._host, port=self._port, retries=0, timeout=timeout_ms / 1000, reconnect_delay=0, reconnect_delay_max=0
+                self._host, port=self._port, retries=0, timeout=CONNECT_MS / 1000, reconnect_delay=0, reconnect_delay_max=0
             )
             self._client = client
             async with asyncio.timeout(CONNECT_MS / 1000):

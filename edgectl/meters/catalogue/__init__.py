@@ -82,7 +82,7 @@ class MeterModel:
 
 def model_names() -> frozenset[str]:
     """Every name ``meters.*.model`` may have."""
-    return frozenset(_ids()) | frozenset(_aliases())
+    return frozenset(entry_names()) | frozenset(_aliases())
 
 
 @cache
@@ -93,7 +93,7 @@ def model(name: str) -> MeterModel:
         CatalogueError: there is none, or it cannot be read yet.
     """
     entry = _aliases().get(name, name)
-    if entry not in _ids():
+    if entry not in entry_names():
         raise CatalogueError(f"no meter model is called {name!r}")
     return _build(name, _load(_folder() / "models" / f"{entry}.yaml"), f"catalogue entry {entry}")
 
@@ -116,7 +116,8 @@ def _folder() -> Any:
 
 
 @cache
-def _ids() -> frozenset[str]:
+def entry_names() -> frozenset[str]:
+    """The entries themselves, without the other names their meters go by."""
     return frozenset(f.name.removesuffix(".yaml") for f in (_folder() / "models").iterdir() if f.name.endswith(".yaml"))
 
 
