@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random  # noqa: TID251 - the system's generator is made here, once, and handed in
+import random
 import secrets
 import signal
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ from edgectl.core.proof import prove as prove_site
 from edgectl.domain.errors import InvariantError, StoreError
 from edgectl.domain.events import SiteReloaded
 from edgectl.domain.ids import SiteId
-from edgectl.domain.settings import CredentialReader, MqttSettings, OcppSettings, Settings
+from edgectl.domain.settings import CredentialReader, MqttSettings, Settings
 from edgectl.domain.site import MeterRole
 from edgectl.domain.units import Millis
 from edgectl.domain.views import SiteView
@@ -183,9 +183,8 @@ class Daemon:
         supervisor = self._supervisor
         if supervisor is None:
             raise RuntimeError("start the daemon first")
-        stopping = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait({stopping, supervisor.failure}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
+        supervisor.failure.add_done_callback(lambda _: self._stopping.set())
+        await self._stopping.wait()
         return FAILED if self._has_failed or supervisor.failure.done() else OK
 
     def request_stop(self) -> None:
@@ -345,7 +344,7 @@ async def _serve(settings: Settings, parts: Parts) -> int:
             async with asyncio.timeout(STOP_MS / 1000):
                 await daemon.stop()
         except TimeoutError:
-            log.error("stop_took_too_long", after_ms=STOP_MS)
+            log.critical("stop_took_too_long", after_ms=STOP_MS)
         log.info("stopped", site=settings.site.id)
 
 

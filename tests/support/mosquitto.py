@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 import pytest
+
 from hwsim.tools.mosquitto import find_or_fetch_mosquitto
 
 START_S = 10.0
@@ -61,6 +62,11 @@ class Mosquitto:
         self._configuration = directory / "mosquitto.conf"
         self._configuration.write_text("\n".join([*lines, *more]) + "\n")
 
+    def configure(self, text: str) -> None:
+        """Add these lines to the configuration; they count from the next start."""
+        with self._configuration.open("a") as file:
+            file.write(text)
+
     async def __aenter__(self) -> Mosquitto:
         await self.start()
         return self
@@ -70,15 +76,17 @@ class Mosquitto:
 
     async def start(self) -> None:
         """Run it until it takes connections."""
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [str(self._program), "-c", str(self._configuration)], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+        self._process = self._spawn()
         async with asyncio.timeout(START_S):
             while not _accepts(self.port):
                 if self._process.poll() is not None:
                     raise RuntimeError(f"mosquitto ended at once:\n{self.log.read_text()[-2000:]}")
                 await asyncio.sleep(0.02)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            command = [str(self._program), "-c", str(self._configuration)]
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def kill(self) -> None:
         """kill -9, as in a power cut. Does nothing when it does not run."""

@@ -1,0 +1,147 @@
+"""What people see: tables that fit a phone's terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+
+def table(headings: Iterable[str], rows: Iterable[Iterable[object]], empty: str) -> RenderableType:
+    body = list(rows)
+    if not body:
+        return Text(empty, style="dim")
+    found = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in headings:
+        found.add_column(heading, overflow="fold")
+    for row in body:
+        # Text, not markup: a vendor's name is foreign input.
+        found.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+    return found
+
+
+def amps(value_ma: int | None) -> str:
+    return "-" if value_ma is None else f"{value_ma / 1000:.1f} A"
+
+
+def phases(value: dict[str, int] | None) -> str:
+    return "-" if value is None else " / ".join(f"{ma / 1000:.1f}" for ma in value.values()) + " A"
+
+
+def kilowatt_hours(value_wh: int | None) -> str:
+    return "-" if value_wh is None else f"{value_wh / 1000:.2f} kWh"
+
+
+def seconds(value_ms: int | None) -> str:
+    if value_ms is None:
+        return "-"
+    value = value_ms / 1000
+    return f"{value:.1f} s" if value < 60 else f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def moment(text: str | None) -> str:
+    return "-" if text is None else text[:19].replace("T", " ") + "Z"
+
+
+def status(view: dict[str, Any]) -> RenderableType:
+    outbox = view.get("outbox") or {}
+    uplink = "connected" if view["uplink_connected"] else f"not connected ({view['uplink_detail']})"
+    head = [
+        Text(f"{view['name'] or view['site']}", style="bold"),
+        Text(f"up {seconds(view['uptime_ms'])}, {view['open_session_count']} sessions running"),
+        Text(f"backend {uplink}, {outbox.get('backlog_count', '?')} records wait for a receipt"),
+    ]
+    if not view["store_healthy"]:
+        head.append(Text("the disk does not take records", style="bold red"))
+    return Group(
+        *head, Text(""), alarms(view["alarms"]), Text(""), circuits(view["circuits"]), Text(""), chargers(view["chargers"])
+    )
+
+
+def alarms(found: list[dict[str, Any]]) -> RenderableType:
+    rows = [(Text(a["kind"], style="bold red"), a["subject"], moment(a["since_at"]), a["detail"]) for a in found]
+    return table(("alarm", "of", "since", "detail"), rows, "No alarms.")
+
+
+def circuits(found: list[dict[str, Any]]) -> RenderableType:
+    rows = [
+        (
+            c["id"],
+            c["mode"],
+            phases(c["measured_ma"]),
+            phases(c["background_ma"]),
+            phases(c["commanded_ma"]),
+            phases(c["limit_ma"]),
+        )
+        for c in found
+    ]
+    return table(("circuit", "mode", "measured L1/L2/L3", "other loads", "chargers told", "limit"), rows, "No circuits.")
+
+
+def chargers(found: list[dict[str, Any]]) -> RenderableType:
+    rows = [
+        (
+            f"{charger['id']}/{evse['number']}",
+            _link(charger),
+            evse["status"],
+            phases(evse["measured_ma"]),
+            amps(evse["commanded_ma"]),
+            kilowatt_hours(evse["energy_wh"]),
+            evse["reason"]["cause"],
+        )
+        for charger in found
+        for evse in charger["evses"]
+    ]
+    return table(("charger", "link", "status", "draws L1/L2/L3", "limit", "session", "why"), rows, "No chargers.")
+
+
+def _link(charger: dict[str, Any]) -> str:
+    if not charger["is_connected"]:
+        return "away"
+    return "connected" if charger["is_accepted"] else "waiting"
+
+
+def charger(found: dict[str, Any]) -> RenderableType:
+    names = ("circuit", "protocol", "peer", "security_profile", "vendor", "model", "serial", "firmware", "fallback", "detail")
+    rows = [(name.replace("_", " "), "-" if found[name] in {None, ""} else found[name]) for name in names]
+    why = [Text(evse["why"]) for evse in found["evses"]]
+    return Group(chargers([found]), Text(""), table(("", ""), rows, ""), Text(""), *why)
+
+
+def meters(found: list[dict[str, Any]]) -> RenderableType:
+    rows = [
+        (m["id"], m["role"], m["quality"], m["reason"] or "-", seconds(m["age_ms"]), phases(m["current_ma"]), m["power_total_w"])
+        for m in found
+    ]
+    return table(("meter", "role", "quality", "reason", "age", "L1/L2/L3", "W"), rows, "No meters.")
+
+
+def sessions(found: list[dict[str, Any]]) -> RenderableType:
+    rows = [
+        (
+            s["id"],
+            f"{s['charger']}/{s['evse']}",
+            moment(s["started_at"]),
+            moment(s["ended_at"]),
+            kilowatt_hours(s["energy_wh"]),
+            s["status"],
+            ", ".join(s["flags"]) or "-",
+        )
+        for s in found
+    ]
+    return table(("session", "charger", "from", "to", "energy", "status", "flags"), rows, "No sessions.")
+
+
+def session(found: dict[str, Any]) -> RenderableType:
+    facts = [(name, "-" if value is None else value) for name, value in found.items() if not isinstance(value, list | dict)]
+    facts += [("auth", ", ".join(f"{k} {v}" for k, v in found["auth"].items())), ("flags", ", ".join(found["flags"]) or "-")]
+    spans = [
+        (moment(p["from"]), moment(p["to"]), p["state"], kilowatt_hours(p["energy_wh"]), p["limit_reason"])
+        for p in found["periods"]
+    ]
+    return Group(
+        table(("", ""), facts, ""), Text(""), table(("from", "to", "state", "energy", "limit reason"), spans, "No periods.")
+    )

@@ -1,0 +1,93 @@
+"""The Prometheus exposition: base units, read from the same picture as everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from edgectl.domain.phases import ALL_PHASES
+from edgectl.domain.views import Health, SiteView
+from edgectl.ports import OutboxSummary
+
+
+class SiteCollector(Collector):
+    """Made anew for each scrape from one picture."""
+
+    def __init__(self, view: SiteView, health: Health, outbox: OutboxSummary | None) -> None:
+        self._view = view
+        self._health = health
+        self._outbox = outbox
+
+    def collect(self) -> Iterable[Metric]:
+        yield from self._circuits()
+        yield from self._meters()
+        yield from self._chargers()
+        yield from self._host()
+
+    def _circuits(self) -> Iterable[Metric]:
+        names = ["circuit", "phase"]
+        measured = GaugeMetricFamily("edgectl_circuit_current_amperes", "Measured current.", labels=names)
+        limit = GaugeMetricFamily("edgectl_circuit_limit_amperes", "Limit of the conductor.", labels=names)
+        headroom = GaugeMetricFamily("edgectl_circuit_headroom_amperes", "What chargers may share.", labels=names)
+        over = GaugeMetricFamily("edgectl_circuit_over_limit_seconds", "How long it has been over its limit.", labels=["circuit"])
+        for circuit in self._view.circuits:
+            for phase in ALL_PHASES:
+                labels = [circuit.id, phase.name]
+                limit.add_metric(labels, circuit.limit_ma[phase] / 1000)
+                headroom.add_metric(labels, circuit.headroom_ma[phase] / 1000)
+                if circuit.measured_ma is not None:
+                    measured.add_metric(labels, circuit.measured_ma[phase] / 1000)
+            over.add_metric([circuit.id], circuit.over_limit_ms / 1000)
+        yield from (measured, limit, headroom, over)
+
+    def _meters(self) -> Iterable[Metric]:
+        age = GaugeMetricFamily("edgectl_meter_age_seconds", "Age of the last reading with a value.", labels=["meter"])
+        good = GaugeMetricFamily("edgectl_meter_good", "1 while the reading can be trusted.", labels=["meter"])
+        for meter in self._view.meters:
+            if meter.age_ms is not None:
+                age.add_metric([meter.id], meter.age_ms / 1000)
+            good.add_metric([meter.id], float(meter.quality.value == "good"))
+        yield from (age, good)
+
+    def _chargers(self) -> Iterable[Metric]:
+        connected = GaugeMetricFamily("edgectl_charger_connected", "1 while the charger is connected.", labels=["charger"])
+        limit = GaugeMetricFamily("edgectl_evse_limit_amperes", "Last limit sent.", labels=["charger", "evse"])
+        energy = GaugeMetricFamily("edgectl_session_energy_joules", "Energy of the running session.", labels=["charger", "evse"])
+        for charger in self._view.chargers:
+            connected.add_metric([charger.id], float(charger.is_connected))
+            for evse in charger.evses:
+                labels = [charger.id, str(evse.number)]
+                if evse.commanded_ma is not None:
+                    limit.add_metric(labels, evse.commanded_ma / 1000)
+                if evse.energy_wh is not None:
+                    energy.add_metric(labels, evse.energy_wh * 3600)
+        yield from (connected, limit, energy)
+
+    def _host(self) -> Iterable[Metric]:
+        view = self._view
+        yield GaugeMetricFamily("edgectl_sessions_open", "Open sessions.", value=view.open_session_count)
+        yield GaugeMetricFamily("edgectl_alarms_active", "Active alarms.", value=len(view.alarms))
+        yield GaugeMetricFamily(
+            "edgectl_uplink_connected", "1 while the broker is connected.", value=float(view.uplink_connected)
+        )
+        yield GaugeMetricFamily("edgectl_store_healthy", "1 while records can be stored.", value=float(view.store_healthy))
+        if self._health.last_period_age_ms is not None:
+            yield GaugeMetricFamily(
+                "edgectl_control_period_age_seconds",
+                "Since the last completed control period.",
+                value=self._health.last_period_age_ms / 1000,
+            )
+        if self._outbox is not None:
+            yield GaugeMetricFamily("edgectl_outbox_backlog", "Records owed to the backend.", value=self._outbox.backlog_count)
+            yield GaugeMetricFamily("edgectl_outbox_parked", "Records set aside.", value=self._outbox.parked_count)
+        for name, count in view.counters:
+            yield CounterMetricFamily(f"edgectl_{name.replace('-', '_')}", "A count since start.", value=count)
+
+
+def exposition(view: Callable[[], SiteView], health: Health, outbox: OutboxSummary | None) -> bytes:
+    registry = CollectorRegistry()
+    registry.register(SiteCollector(view(), health, outbox))
+    return generate_latest(registry)

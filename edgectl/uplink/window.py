@@ -1,0 +1,366 @@
+"""What to send next, and what became of it: the sender's policy. Pure: no clock, no task, no socket; events in, orders out.
+
+A row of the outbox passes through these states, and only the ledger ends its life:
+
+    WAITING -- send --> FLYING -- taken by the broker --> SENT
+    FLYING -- connection lost --> WAITING
+    FLYING -- refused, or poisonous --> PARKED
+    SENT -- no receipt in time --> WAITING
+    any -- receipt committed --> gone from the disk, and then from here
+
+What the disk says (``refreshed``) is the truth about what is owed: this object holds the first ``LINE_COUNT`` rows of each
+stream and what it has done about them, nothing else. Losing it costs repeats, never a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final, TypeAlias
+
+from edgectl.domain.units import Millis
+from edgectl.ports import OutboxRow
+from edgectl.uplink.topics import STREAMS, why_unusable
+from edgectl.uplink.transport import FIRST_FAILURE, NO_SUBSCRIBERS, PACKET_ID_IN_USE, QUOTA_EXCEEDED, packet_size
+
+WINDOW_COUNT: Final = 32
+"""Publishes the broker has not answered yet. At 50 ms there and back 32 make 640 records a second, and paho's own bookkeeping
+stays cheap; 128 brought a third more over loopback, where nothing is to be gained."""
+
+LINE_COUNT: Final = 128
+"""Rows of a stream held and sent without a receipt. It bounds the memory, and what is sent in vain to a backend that is away."""
+
+LONGEST_TIMEOUT_MS: Final[Millis] = 600_000
+"""Receipt timeouts double up to here, so that an absent backend costs ``LINE_COUNT`` publishes in ten minutes. Also the longest
+that one row waits for its own receipt while others get theirs."""
+
+URGENT_MS: Final[Millis] = 1_000
+"""A live message that has waited this long takes turns with the rows, whatever the backlog: states are to be 2 s old at most."""
+
+STALLED_MS: Final[Millis] = 20_000
+"""With something in flight and no answer for so long the connection is dead, or the client is."""
+LONGEST_FLIGHT_MS: Final[Millis] = 300_000
+"""One publish unanswered for so long while others are answered: the broker has lost it."""
+
+STRIKES_COUNT: Final = 3
+"""A row at the head of the flight when the broker ended the connection this many times is what it ends it for."""
+
+NOT_DELIVERED: Final = frozenset({NO_SUBSCRIBERS, PACKET_ID_IN_USE, QUOTA_EXCEEDED})
+"""Answers that say nothing against the row: it stays owed and is tried again after the receipt timeout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Publish this row now; the answer names ``ticket``."""
+
+    ticket: int
+    row: OutboxRow
+
+
+@dataclass(frozen=True, slots=True)
+class SendLive:
+    """Publish the next live message (a state, a status, an answer) now; its answer names ``ticket``."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Set this row aside with its reason; it is not sent again unless a person puts it back."""
+
+    row: OutboxRow
+    reason: str
+
+
+Order: TypeAlias = Send | SendLive | Park
+
+
+class _State(Enum):
+    WAITING = auto()
+    FLYING = auto()
+    SENT = auto()
+    PARKED = auto()
+    """By us, a moment ago: the ledger has still to hear of it. One that stays on the disk nevertheless is tried again."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    row: OutboxRow
+    state: _State = _State.WAITING
+    settled_ms: Millis = 0
+    """When it became what it is, SENT or PARKED."""
+    strike_count: int = 0
+
+
+@dataclass(slots=True)
+class _Flight:
+    entry: _Entry | None
+    """None for a live message."""
+    sent_ms: Millis
+
+
+class _Line:
+    """The head of one stream."""
+
+    def __init__(self, timeout_ms: Millis) -> None:
+        self._first_timeout_ms = timeout_ms
+        self.timeout_ms = timeout_ms
+        self.progress_ms: Millis = 0
+        """When the backend last took something, or we last gave up waiting for it."""
+        self.entries: dict[int, _Entry] = {}
+        self.is_fresh = False
+        """Read from the disk since the connection was made."""
+
+    def refresh(self, rows: Sequence[OutboxRow], limit: int, now_ms: Millis) -> None:
+        self.is_fresh = True
+        known = self.entries
+        self.entries = {row.seq: known.get(row.seq) or _Entry(row) for row in rows}
+        last_seq = rows[-1].seq if len(rows) >= limit else None
+        for seq, entry in known.items():
+            # Rows pushed out of sight by older ones that a person put back are not gone; they are sent again when they return.
+            if seq not in self.entries and entry.state is not _State.PARKED and (last_seq is None or seq < last_seq):
+                self.progress_ms = now_ms
+                self.hear()
+
+    def hear(self) -> None:
+        """The backend is there: no reason to be slower than at first."""
+        self.timeout_ms = self._first_timeout_ms
+
+    def rewind_overdue(self, now_ms: Millis) -> None:
+        """Without a receipt in time, what was sent is sent again, from the head and in order."""
+        due_ms = self.due_ms()
+        if due_ms is None or now_ms < due_ms:
+            return
+        for entry in self.entries.values():
+            if entry.state is _State.PARKED and now_ms - entry.settled_ms >= LONGEST_TIMEOUT_MS:
+                entry.state = _State.WAITING
+        silent_ms = self._silent_ms()
+        is_silent = silent_ms is not None and now_ms >= silent_ms
+        for entry in self._sent():
+            age_ms = now_ms - entry.settled_ms
+            # Those that were sent soon after the overdue ones go along with them, instead of one by one.
+            if age_ms >= LONGEST_TIMEOUT_MS or (is_silent and age_ms >= self.timeout_ms // 2):
+                entry.state = _State.WAITING
+        if is_silent:
+            self.progress_ms = now_ms
+            self.timeout_ms = min(2 * self.timeout_ms, max(LONGEST_TIMEOUT_MS, self._first_timeout_ms))
+
+    def due_ms(self) -> Millis | None:
+        dues = [e.settled_ms + LONGEST_TIMEOUT_MS for e in self.entries.values() if e.state in (_State.SENT, _State.PARKED)]
+        silent_ms = self._silent_ms()
+        return min(dues if silent_ms is None else [*dues, silent_ms], default=None)
+
+    def _silent_ms(self) -> Millis | None:
+        """When the backend will have been silent for too long; None while nothing waits for it."""
+        oldest_ms = min((entry.settled_ms for entry in self._sent()), default=None)
+        return None if oldest_ms is None else max(oldest_ms, self.progress_ms) + self.timeout_ms
+
+    def next(self) -> _Entry | None:
+        if not self.is_fresh:
+            return None
+        return next((entry for entry in self.entries.values() if entry.state is _State.WAITING), None)
+
+    def _sent(self) -> list[_Entry]:
+        return [entry for entry in self.entries.values() if entry.state is _State.SENT]
+
+
+class SendWindow:
+    """All streams of one site over one connection at a time.
+
+    ``topic_bytes``: the length of what stands before a row's ``topic_suffix``. Times are on one monotonic clock.
+    """
+
+    def __init__(self, receipt_timeout_ms: Millis, topic_bytes: int) -> None:
+        self._lines = {stream: _Line(receipt_timeout_ms) for stream in STREAMS}
+        self._topic_bytes = topic_bytes
+        self._capacity = 0
+        self._maximum_packet_size: int | None = None
+        self._flights: dict[int, _Flight] = {}
+        self._last_ticket = 0
+        self._newest_answered = 0
+        self._answered_ms: Millis = 0
+        self._suspect: _Entry | None = None
+        self._was_live = False
+        self._is_retired = False
+
+    @property
+    def in_flight_count(self) -> int:
+        return len(self._flights)
+
+    # --- what happens -------------------------------------------------------------------------------------------------
+
+    def connected(self, receive_maximum: int, maximum_packet_size: int | None, is_session_present: bool, now_ms: Millis) -> None:
+        """The broker has let us in, and said how much it takes."""
+        self._capacity = min(WINDOW_COUNT, receive_maximum)
+        self._maximum_packet_size = maximum_packet_size
+        self._answered_ms = now_ms
+        for line in self._lines.values():
+            # The disk is asked first: what we parked has left it by now, or was put back by a person meanwhile.
+            line.is_fresh = False
+            _rewind(line, _State.PARKED)
+            if not is_session_present:
+                # The broker has forgotten us, and with us perhaps what it had taken for the backend.
+                _rewind(line, _State.SENT)
+
+    def disconnected(self, is_by_broker: bool, now_ms: Millis) -> list[Park]:
+        """What was in flight may or may not have arrived, so it is sent again.
+
+        The oldest row in flight gets a strike when the broker ended the connection, or when it answered later ones but not this.
+        A link that died takes nobody with it.
+        """
+        parked: list[Park] = []
+        head = next(iter(self._flights), None)
+        if head is not None:
+            entry = self._flights[head].entry
+            is_suspicious = is_by_broker or self._newest_answered > head
+            if entry is not None and entry.state is _State.FLYING and is_suspicious:
+                parked = self._strike(entry, now_ms)
+        for flight in self._flights.values():
+            if flight.entry is not None and flight.entry.state is _State.FLYING:
+                flight.entry.state = _State.WAITING
+        self._flights.clear()
+        self._capacity = 0
+        return parked
+
+    def _strike(self, entry: _Entry, now_ms: Millis) -> list[Park]:
+        entry.strike_count += 1
+        # It goes alone next time: a reset can swallow the answers to innocent rows before the one the broker cannot bear.
+        self._suspect = entry
+        if entry.strike_count < STRIKES_COUNT:
+            return []
+        words = f"the broker ended the connection {STRIKES_COUNT} times instead of answering this record"
+        return [_park(entry, words, now_ms)]
+
+    def refreshed(self, stream: str, rows: Sequence[OutboxRow], limit: int, now_ms: Millis) -> None:
+        """The disk's answer to "the first ``limit`` rows of ``stream`` that are owed"."""
+        self._lines[stream].refresh(rows, limit, now_ms)
+
+    def answered(self, ticket: int, reason_code: int, now_ms: Millis) -> OutboxRow | Park | None:
+        """The broker's PUBACK. Returns the row that it has taken, or the order to park it, or nothing to do.
+
+        After an answer that is no delivery the row waits for its receipt, like one whose receipt was lost.
+        """
+        flight = self._flights.pop(ticket, None)
+        if flight is None:
+            return None
+        self._newest_answered = max(self._newest_answered, ticket)
+        self._answered_ms = now_ms
+        entry = flight.entry
+        if entry is None or entry.state is not _State.FLYING:
+            return None
+        entry.strike_count = 0
+        is_delivered = reason_code not in NOT_DELIVERED
+        if is_delivered and reason_code >= FIRST_FAILURE:
+            return _park(entry, f"the broker refused it: {reason_words(reason_code)}", now_ms)
+        entry.state = _State.SENT
+        entry.settled_ms = now_ms
+        return entry.row if is_delivered else None
+
+    def receipt_heard(self, stream: str) -> None:
+        """The backend spoke about this stream and this ledger, whatever it said."""
+        line = self._lines.get(stream)
+        if line is not None:
+            line.hear()
+
+    # --- what to do ---------------------------------------------------------------------------------------------------
+
+    def next(self, now_ms: Millis, live_since_ms: Millis | None) -> Order | None:
+        """The next thing to do, or None until something happens. ``live_since_ms``: since when the oldest live message waits."""
+        for line in self._lines.values():
+            line.rewind_overdue(now_ms)
+        if len(self._flights) >= self._capacity:
+            return None
+        entry = self._next_row()
+        is_urgent = live_since_ms is not None and now_ms - live_since_ms >= URGENT_MS
+        if live_since_ms is not None and (entry is None or (is_urgent and not self._was_live)):
+            self._was_live = True
+            return SendLive(self._take_off(None, now_ms))
+        if entry is None:
+            return None
+        reason = self._why_unsendable(entry.row)
+        if reason is not None:
+            return _park(entry, reason, now_ms)
+        self._was_live = False
+        entry.state = _State.FLYING
+        return Send(self._take_off(entry, now_ms), entry.row)
+
+    def withdraw(self, ticket: int) -> None:
+        """It was not published after all."""
+        self._flights.pop(ticket, None)
+
+    def retire(self) -> None:
+        """No more rows, for good: what is left waits on the disk for the next process."""
+        self._is_retired = True
+
+    def is_stalled(self, now_ms: Millis) -> bool:
+        """Something is in flight and the broker does not answer."""
+        due_ms = self._stalled_at_ms()
+        return due_ms is not None and now_ms >= due_ms
+
+    def due_ms(self) -> Millis | None:
+        """When something is to be done even if nothing happens; None when never."""
+        dues = [line.due_ms() for line in self._lines.values()] if self._capacity else []
+        return min((due_ms for due_ms in [*dues, self._stalled_at_ms()] if due_ms is not None), default=None)
+
+    def _stalled_at_ms(self) -> Millis | None:
+        head = next(iter(self._flights.values()), None)
+        if head is None:
+            return None
+        return min(max(head.sent_ms, self._answered_ms) + STALLED_MS, head.sent_ms + LONGEST_FLIGHT_MS)
+
+    def _next_row(self) -> _Entry | None:
+        if self._is_retired:
+            return None
+        suspect = self._suspect
+        if suspect is not None:
+            if suspect.state is _State.FLYING:
+                return None
+            line = self._lines[suspect.row.stream]
+            if not line.is_fresh:
+                return None
+            if suspect.state is _State.WAITING and line.entries.get(suspect.row.seq) is suspect:
+                return suspect
+            self._suspect = None
+        return next((entry for line in self._lines.values() if (entry := line.next()) is not None), None)
+
+    def _take_off(self, entry: _Entry | None, now_ms: Millis) -> int:
+        self._last_ticket += 1
+        self._flights[self._last_ticket] = _Flight(entry, now_ms)
+        return self._last_ticket
+
+    def _why_unsendable(self, row: OutboxRow) -> str | None:
+        reason = why_unusable(row.topic_suffix)
+        if reason is not None:
+            return reason
+        size = packet_size(self._topic_bytes + len(row.topic_suffix.encode()), len(row.body))
+        limit = self._maximum_packet_size
+        return None if limit is None or size <= limit else f"too large: a packet of {size} bytes, the broker takes {limit}"
+
+
+_REASONS: Final = {
+    0x80: "unspecified error",
+    0x83: "implementation specific error",
+    0x87: "not authorised (the broker's access list)",
+    0x90: "topic name invalid",
+    0x91: "packet identifier in use",
+    0x97: "quota exceeded",
+    0x99: "payload format invalid",
+}
+
+
+def reason_words(reason_code: int) -> str:
+    """A reason code of PUBACK or SUBACK for a person (MQTT 5.0 §3.4.2.1)."""
+    return f"{_REASONS.get(reason_code, 'refused')} (0x{reason_code:02X})"
+
+
+def _rewind(line: _Line, state: _State) -> None:
+    for entry in line.entries.values():
+        if entry.state is state:
+            entry.state = _State.WAITING
+
+
+def _park(entry: _Entry, reason: str, now_ms: Millis) -> Park:
+    entry.state = _State.PARKED
+    entry.settled_ms = now_ms
+    return Park(entry.row, reason)
