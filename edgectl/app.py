@@ -31,7 +31,7 @@ from edgectl.domain.units import Millis
 from edgectl.domain.views import SiteView
 from edgectl.meters import MetersAdapter, model_names
 from edgectl.ocpp import OcppServer
-from edgectl.ports import Clock, FaultHook, IdSource, SiteStore, no_fault
+from edgectl.ports import Clock, FaultHook, IdSource, MeterReaders, SiteStore, no_fault
 from edgectl.runtime.clock import RandomIds, SystemClock
 from edgectl.runtime.engine import Engine, Trace
 from edgectl.runtime.health import HealthWatch
@@ -64,7 +64,7 @@ class Parts:
     random: random.Random = field(default_factory=random.SystemRandom)
     transport: Callable[[MqttSettings], MqttTransport] | None = None
     """How the broker is reached; None for paho."""
-    meters: Callable[..., MetersAdapter] = MetersAdapter
+    meters: Callable[..., MeterReaders] = MetersAdapter
     boot_id: str = field(default_factory=lambda: secrets.token_hex(8))
     socket_path: Path | None = None
     on_period: Callable[[], None] | None = None
@@ -139,7 +139,7 @@ class Daemon:
     def _paho(self, settings: MqttSettings) -> MqttTransport:
         return PahoTransport(settings, self.settings.site.id, self._parts.credentials)
 
-    def _make_meters(self, settings: Settings) -> MetersAdapter:
+    def _make_meters(self, settings: Settings) -> MeterReaders:
         guards = frozenset(meter.id for meter in settings.site.meters if meter.role is MeterRole.GUARD)
         folder = Path(settings.source).parent
         return self._parts.meters(settings.meters, guards, self.inbox, self._parts.clock, self._parts.random, folder)

@@ -97,6 +97,13 @@ class SiteStore(Store, Outbox, LedgerReader, Protocol):
     """Everything one ledger is to the daemon."""
 
 
+class MeterReaders(Protocol):
+    """All meters of the site: puts ``MeterRead`` into the inbox until cancelled."""
+
+    async def run(self) -> None: ...
+    def counters(self) -> dict[str, int]: ...
+
+
 class StatePublisher(Protocol):
     """The uplink as the runtime sees it."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 from hwsim.world.broker import Backend
 
@@ -16,7 +17,7 @@ class MqttBackend:
         self.backend = Backend()
         self._lock = threading.Lock()
         self._root = f"edgectl/v1/{site}"
-        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "demo-backend", protocol=mqtt.MQTTv5)
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, "demo-backend", protocol=mqtt.MQTTv5)
         self._client.on_connect = self._on_connect
         self._client.on_message = self._on_message
         self._client.connect_async(host, port)
@@ -27,7 +28,7 @@ class MqttBackend:
 
     def _on_message(self, client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         with self._lock:
-            receipt = self.backend.receive(message.topic, message.payload)
+            receipt = self.backend.receive(message.topic, bytes(message.payload))
         if receipt is not None:
             suffix, body = receipt
             client.publish(f"{self._root}/{suffix}", body, qos=1)

@@ -13,6 +13,7 @@ import tempfile
 import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -96,7 +97,7 @@ class _Watch:
         progress.waiting = outbox.get("backlog_count")
 
 
-def _get(url: str) -> dict[str, object]:
+def _get(url: str) -> dict[str, Any]:
     with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own loopback address
         found = json.load(answer)
     return found if isinstance(found, dict) else {}

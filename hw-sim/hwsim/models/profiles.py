@@ -112,5 +112,5 @@ def _limit_now(profile: dict[str, Any], now_s: float, began_s: float | None, pha
         return None
     limit = float(current["limit"])
     if schedule["chargingRateUnit"] == "W":
-        return limit / (VOLTAGE_V * current.get("numberPhases", phase_count))
-    return limit
+        return limit / (VOLTAGE_V * float(current.get("numberPhases", phase_count)))
+    return float(limit)

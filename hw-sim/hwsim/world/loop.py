@@ -110,7 +110,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                     turns_now = 0
                 for _ in range(len(self._ready)):
                     handle = self._ready.popleft()
-                    if not handle._cancelled:  # type: ignore[attr-defined]
+                    if not handle._cancelled:
                         handle._run()
                 self.turn_count += 1
                 turns_now += 1
@@ -122,7 +122,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def _jump(self) -> None:
         """To the next moment at which anything happens."""
-        while self._timers and self._timers[0]._cancelled:  # type: ignore[attr-defined]
+        while self._timers and self._timers[0]._cancelled:
             heapq.heappop(self._timers)
         if not self._timers:
             raise DeadEndError(f"nothing left to do at {self.time():.6f} s; {self._waiting()}")

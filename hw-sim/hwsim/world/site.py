@@ -78,7 +78,7 @@ class Report:
 def run_site(options: SiteOptions) -> Report:
     """Simulate, check, report. Never touches the network, the clock or the loop of the caller."""
     with tempfile.TemporaryDirectory() as folder:
-        loop = VirtualLoop()
+        loop = VirtualLoop()  # type: ignore[abstract]
         world = World(options, loop, Path(folder))
         loop.network = world.network
         try:
