@@ -260,7 +260,7 @@ def prove(settings: Settings) -> ProofReport:
 
 def is_allowed(settings: Settings) -> bool:
     """Safe, or every unsafe circuit is named under ``accept_risk`` in the file."""
-    return all(f"fallbacks/{circuit}" in settings.accept_risk for circuit in prove(settings).unsafe_circuits)
+    return all(f"fallbacks-{circuit}" in settings.accept_risk for circuit in prove(settings).unsafe_circuits)
 
 
 def unsafe_words(report: ProofReport) -> tuple[str, ...]:
@@ -268,7 +268,7 @@ def unsafe_words(report: ProofReport) -> tuple[str, ...]:
     return tuple(
         f"circuit {row.circuit} {row.phase.name}: without edgectl {row.evse_count} EVSEs fall to {row.fallbacks_ma / 1000:g} A "
         f"together, other loads take up to {row.other_loads_ma / 1000:g} A, the limit is {row.limit_ma / 1000:g} A; "
-        f"lower the fallbacks or accept it with `accept_risk: [fallbacks/{row.circuit}]`"
+        f"lower the fallbacks or accept it with `accept_risk: [fallbacks-{row.circuit}]`"
         for row in report.rows
         if not row.is_safe
     )

@@ -88,6 +88,8 @@ class ChargerState:
 
     def report(self, event: StatusReported) -> None:
         connector = self.connector(event.evse_number)
+        if event.connector_number > 1 and event.status is ConnectorStatus.AVAILABLE and connector.is_occupied:
+            return  # the other plug of an EVSE that serves one at a time
         connector.status = event.status
         connector.error_code = None if event.error_code in {None, "NoError"} else event.error_code
 

@@ -121,7 +121,16 @@ class Controller:
 
     def handle(self, event: Event, now: Instant) -> list[Decision]:
         """Decide. Every ``Call`` inside an event gets exactly one ``Reply`` in the returned list."""
+        call = getattr(event, "call", None)
+        if call is not None and not isinstance(event, ChargerBooted):
+            self._accept_reconnected(call.charger)
         return self._handlers[type(event)](event, now)
+
+    def _accept_reconnected(self, charger_id: ChargerId) -> None:
+        """A known charger that talks without booting first has only reconnected, which OCPP allows it to do."""
+        state = self._chargers.get(charger_id)
+        if state is not None and state.is_connected:
+            state.is_accepted = True
 
     def picture(self, now: Instant) -> SiteView:
         """The state as people are shown it. Changes nothing."""
@@ -229,8 +238,8 @@ class Controller:
         state.report(event)
         evse = EvseId(state.charger.id, event.evse_number)
         vehicle = self._balancing.vehicles.get(evse)
-        if vehicle is not None:
-            vehicle.status = event.status
+        if vehicle is not None and event.status is not ConnectorStatus.OCCUPIED:
+            vehicle.status = event.status  # 2.x says only "occupied"; its transaction says more
         faulted = self._alarms.set(
             "connector-faulted",
             f"{state.charger.id}/{event.evse_number}",
@@ -345,8 +354,9 @@ class Controller:
             is_away = now.mono_ms - since_ms >= OFFLINE_ALARM_MS
             return self._alarms.set("charger-offline", charger, is_away, state.detail or "never connected", now)
         decisions = self._alarms.set("charger-offline", charger, False, "", now)
-        connected_ms = now.mono_ms - (state.since_mono_ms or 0)
-        if state.fallback is Fallback.UNKNOWN and (state.is_accepted or connected_ms >= BOOT_GRACE_MS):
+        if now.mono_ms - (state.since_mono_ms or 0) >= BOOT_GRACE_MS:
+            state.is_accepted = True
+        if state.fallback is Fallback.UNKNOWN and state.is_accepted:
             return [*decisions, *self._install_fallback(state, now)]
         asked_ms = state.fallback_asked_mono_ms
         if state.fallback is Fallback.REFUSED and asked_ms is not None and now.mono_ms - asked_ms >= FALLBACK_RETRY_MS:

@@ -4,8 +4,9 @@ From the pure inside to the socket:
 
 - ``frames``      one text frame to one typed frame, and back; limits on size, depth and numbers; error codes per version
 - ``rpc``         the OCPP-J engine of one connection, sans-IO: who is owed an answer, which own call is in flight
-- ``codec``       what a protocol version has to translate; ``v16`` is one, adding a version is adding such a folder
-- ``samples``, ``timestamps``, ``fields``, ``schemas``   lenient readers and strict checks that the versions share
+- ``codec``       what a protocol version has to translate: ``v16``, ``v201``, ``v21``; adding a version is adding such a folder
+- ``samples``, ``meter_values``, ``timestamps``, ``fields``, ``schemas``   lenient readers and strict checks that versions share
+- ``profiles``, ``asks``   what charging profiles and other requests of all versions have in common
 - ``credentials`` the identity in the path and the password in the header
 - ``link``        one connected charger: a reader, a writer, and the engine between them
 - ``listeners``   the sockets and the opening handshake

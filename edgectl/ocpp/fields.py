@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
 
 TEXT_MAX_CHARS = 4096
 """No text we keep is longer, except signed meter values; DataTransfer may carry a page of vendor JSON."""
@@ -45,3 +47,16 @@ def id_of(value: object) -> str | None:
         return text_of(value, 64)
     number = whole_of(value)
     return None if number is None else str(number)
+
+
+def pairs_of(payload: Mapping[str, object], **fields: str) -> tuple[tuple[str, str], ...]:
+    """The values under the named keys as text pairs, in that order; what is no plain text is JSON, key for key as received."""
+    pairs = []
+    for name, key in fields.items():
+        value = payload.get(key)
+        if isinstance(value, dict | list | bool):
+            value = json.dumps(value)
+        text = text_of(value)
+        if text is not None:
+            pairs.append((name, text))
+    return tuple(pairs)

@@ -145,6 +145,7 @@ class Link:
         self._errands: dict[OwnCall, _Errand] = {}
         self._deviations: set[str] = set()
         self._has_reported_refusal = False
+        self._has_talked = False
         self._to_write = asyncio.Event()
         self._room = asyncio.Event()
         if peer.is_known:
@@ -280,6 +281,11 @@ class Link:
             self._calls[call] = received.number
         if isinstance(event, ChargerBooted):
             self._rpc.open_calls_at(None)
+            self._has_talked = True
+        elif self.peer.is_known and not self._has_talked:
+            # It goes on without booting: it has only reconnected, and need not be waited for.
+            self._has_talked = True
+            self._rpc.open_calls_at(min(self._connected_mono_ms + BOOT_WAIT_MS, self._clock.now().mono_ms + SETTLE_MS))
         self._inbox.put(event)
 
     def _on_frame_refused(self, refused: FrameRefused) -> None:

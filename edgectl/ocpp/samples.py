@@ -27,12 +27,14 @@ _USED: dict[str, tuple[str, str, dict[str, int]]] = {
     "Power.Active.Import": ("power", "w", {"w": 0, "kw": 3}),
     "Current.Import": ("current", "a", {"a": 3, "ma": 0}),
     "Current.Offered": ("offered", "a", {"a": 3, "ma": 0}),
+    "Current.Import.Offered": ("offered", "a", {"a": 3, "ma": 0}),  # its name in OCPP 2.1
     "Voltage": ("voltage", "v", {"v": 3}),
     "SoC": ("soc", "percent", {"percent": 0, "%": 0}),
 }
 # Understood, of no use to us: skipped without a word.
 _UNUSED_PREFIXES = (
     "Current.Export",
+    "Current.Import.Minimum",
     "Display.",
     "Energy.Active.",
     "Energy.Apparent.",
@@ -42,6 +44,7 @@ _UNUSED_PREFIXES = (
     "Power.",
     "RPM",
     "Temperature",
+    "Voltage.",
 )
 
 _PHASES = {"L1": 0, "L2": 1, "L3": 2, "L1-N": 0, "L2-N": 1, "L3-N": 2}
@@ -81,6 +84,13 @@ class SampleBuilder:
         self._signed: list[str] = []
         self._dropped: list[str] = []
         self._dropped_count = 0
+        self._elsewhere: SampleBuilder | None = None
+
+    def elsewhere(self) -> SampleBuilder:
+        """For values measured at another place than the outlet: they count only for what the outlet does not say."""
+        if self._elsewhere is None:
+            self._elsewhere = SampleBuilder(self._reported_utc_ms, self._context)
+        return self._elsewhere
 
     def drop(self, words: str) -> None:
         """Note, in words, what could not be understood."""
@@ -121,6 +131,8 @@ class SampleBuilder:
 
     def build(self) -> Sample:
         """The sample. Per-phase currents win over a total, totals of power and energy over their parts."""
+        if self._elsewhere is not None:
+            self._complete_from(self._elsewhere)
         dropped = list(self._dropped)
         if self._dropped_count > len(dropped):
             dropped.append(f"{self._dropped_count} values in all")
@@ -142,6 +154,13 @@ class SampleBuilder:
             signed_values=tuple(self._signed),
             dropped=tuple(dropped),
         )
+
+    def _complete_from(self, other: SampleBuilder) -> None:
+        said = self._total.keys() | self._phases.keys()
+        self._total |= {field: value for field, value in other._total.items() if field not in said}
+        self._phases |= {field: values for field, values in other._phases.items() if field not in said}
+        for words in other._dropped:
+            self.drop(words)
 
     def _by_phase(self, field: str) -> Phases | None:
         # A phase that is not mentioned while others are carries nothing: single-phase cars are reported so.

@@ -2,7 +2,7 @@
 
 Our own messages must satisfy them. What chargers send is only compared with them: a deviation is counted and named, and the
 codecs read on. They are the schemas shipped with the ``ocpp`` package, compiled by ``fastjsonschema`` on first use: 1 to 11 ms
-each for 1.6 and up to 80 ms for the largest of 2.1 on a desktop core, so ``warm`` compiles the usual ones before any charger
+each for 1.6 and up to 105 ms for the largest of 2.1 on a desktop core, so ``warm`` compiles the usual ones before any charger
 is connected.
 """
 
@@ -10,17 +10,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import fastjsonschema
+
+_NAME_MAX_CHARS = 64
+"""No action's name is longer; a file name of any length would not even be looked for."""
 
 
 class Schemas:
     """Validators of one version. ``package`` holds its schema files, ``request_suffix`` is between action and ``.json``."""
 
     def __init__(self, package: str, request_suffix: str = "") -> None:
-        self._files = resources.files(package)
+        self._package = package
         self._request_suffix = request_suffix
         self._validators: dict[str, Callable[[object], object] | None] = {}
 
@@ -28,6 +33,10 @@ class Schemas:
         """Compile these requests now; it blocks, so call it before serving."""
         for action in actions:
             self._validator(action + self._request_suffix)
+
+    def has_request(self, action: str) -> bool:
+        """Whether the standard has this action, in either direction."""
+        return self._file(action + self._request_suffix) is not None
 
     def request_problem(self, action: str, payload: object) -> str | None:
         """What is wrong with a request, in words; None when nothing is, or when the standard has no such action."""
@@ -53,12 +62,20 @@ class Schemas:
         return self._validators[name]
 
     def _compiled(self, name: str) -> Callable[[object], object] | None:
-        file = self._files / f"{name}.json"
-        if not name.isalnum() or not file.is_file():
-            return None
-        schema = json.loads(file.read_text(encoding="utf-8-sig"))
-        compiled: Callable[[object], object] = fastjsonschema.compile(_without_multiples(schema))
-        return compiled
+        return None if self._file(name) is None else _compile(self._package, name)
+
+    def _file(self, name: str) -> Traversable | None:
+        file = resources.files(self._package) / f"{name}.json"
+        is_name = name.isascii() and name.isalnum() and len(name) <= _NAME_MAX_CHARS
+        return file if is_name and file.is_file() else None
+
+
+@cache
+def _compile(package: str, name: str) -> Callable[[object], object]:
+    """Once per process: the validators are pure, and a simulation starts many servers."""
+    schema = json.loads((resources.files(package) / f"{name}.json").read_text(encoding="utf-8-sig"))
+    compiled: Callable[[object], object] = fastjsonschema.compile(_without_multiples(schema))
+    return compiled
 
 
 def _without_multiples(schema: Any) -> Any:

@@ -7,7 +7,7 @@ while the older one is demonstrably alive.
 from __future__ import annotations
 
 import asyncio
-import random  # noqa: TID251 - the type only; the generator is handed in
+import random
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
 
@@ -24,6 +24,8 @@ from edgectl.ocpp.credentials import Roster
 from edgectl.ocpp.link import Link, Peer, WatchedConnection
 from edgectl.ocpp.listeners import AccessPolicy, Door, offered_subprotocols
 from edgectl.ocpp.v16 import V16
+from edgectl.ocpp.v21 import V21
+from edgectl.ocpp.v201 import V201
 from edgectl.ports import Clock, Inbox
 
 log = structlog.get_logger(__name__)
@@ -68,7 +70,7 @@ class OcppServer:
         self._clock = clock
         self._credentials = credentials
         self._random = random
-        self._codecs = {codec.subprotocol: codec for codec in codecs or (V16(),)}
+        self._codecs = {codec.subprotocol: codec for codec in codecs or (V16(), V201(), V21())}
         self._policy = self._policy_of(settings, known)
         self._counters: Counter[str] = Counter()
         self._doors: list[Door] = []

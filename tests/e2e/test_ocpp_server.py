@@ -210,7 +210,7 @@ async def test_q1_without_a_common_subprotocol_the_upgrade_completes_bare_and_cl
         assert await closed(charger) == 1002
         refused = await depot.inbox.first(ChargerRefused)
         assert (refused.charger, refused.peer) == (CP1, "127.0.0.1")
-        assert refused.reason == "no common subprotocol: offered ocpp1.5, served ocpp1.6"
+        assert refused.reason == "no common subprotocol: offered ocpp1.5, served ocpp1.6, ocpp2.0.1, ocpp2.1"
         assert not depot.inbox.of(ChargerConnected)
 
 

@@ -37,7 +37,7 @@ def _value(part: dict[str, Any], definitions: dict[str, Any], is_full: bool) -> 
         case "integer":
             return max(1, part.get("minimum", 1))
         case "number":
-            return max(1.5, part.get("minimum", 1.5))
+            return min(max(1.5, part.get("minimum", 1.5)), part.get("maximum", 1.5))
         case "boolean":
             return True
         case "string":

@@ -11,7 +11,7 @@ from edgectl.ocpp.codec import DecodeProblem
 from edgectl.ocpp.frames import DIALECT_16, Dialect, Fault, Payload
 from edgectl.ocpp.rpc import CallEnded, OwnCall
 from edgectl.ocpp.schemas import Schemas
-from edgectl.ocpp.v16 import answers, inbound, profiles, requests
+from edgectl.ocpp.v16 import answers, inbound, profiles, request_answers, requests
 
 _BILLING_ACTIONS = frozenset({"StartTransaction", "StopTransaction", "MeterValues"})
 # Actions of the standard that only a server sends: known, and not for us.
@@ -75,4 +75,4 @@ class V16:
         return [requests.request_call(ask)]
 
     def request_answered(self, ask: Ask, ended: Sequence[CallEnded]) -> RequestAnswered:
-        return requests.request_answered(ask, ended[0])
+        return request_answers.request_answered(ask, ended[0])

@@ -6,7 +6,6 @@ Rule: a message that carries billing data always becomes an event, whatever is w
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 from edgectl.domain.events import (
@@ -17,7 +16,6 @@ from edgectl.domain.events import (
     Event,
     HeartbeatReceived,
     MeterValuesReported,
-    Sample,
     StatusReported,
     TokenPresented,
     TransactionEnded,
@@ -26,8 +24,9 @@ from edgectl.domain.events import (
 from edgectl.domain.ids import IdToken, TransactionRef
 from edgectl.domain.units import UtcMillis, WattHours
 from edgectl.ocpp.codec import DecodeProblem
-from edgectl.ocpp.fields import id_of, text_of, whole_of
+from edgectl.ocpp.fields import id_of, pairs_of, text_of, whole_of
 from edgectl.ocpp.frames import Fault, Payload
+from edgectl.ocpp.meter_values import quarantine
 from edgectl.ocpp.timestamps import read_timestamp
 from edgectl.ocpp.v16.meter_values import read_samples
 
@@ -92,7 +91,7 @@ def meter_values(call: Call, payload: Payload) -> Event | DecodeProblem:
         call,
         evse_number=evse_number,
         transaction=_transaction(payload, complaints),
-        samples=read_samples(payload.get("meterValue")) + _quarantine(complaints),
+        samples=read_samples(payload.get("meterValue")) + quarantine(complaints),
     )
 
 
@@ -105,7 +104,7 @@ def start_transaction(call: Call, payload: Payload) -> Event | DecodeProblem:
         token=_token(payload),
         meter_start_wh=_register(payload, "meterStart", complaints),
         reported_utc_ms=_moment(payload, complaints),
-        samples=_quarantine(complaints),
+        samples=quarantine(complaints),
     )
 
 
@@ -118,7 +117,7 @@ def stop_transaction(call: Call, payload: Payload) -> Event | DecodeProblem:
         meter_stop_wh=_register(payload, "meterStop", complaints),
         reported_utc_ms=_moment(payload, complaints),
         reason=text_of(payload.get("reason"), 50) or "Local",  # §6.49: absent means Local
-        samples=read_samples(payload.get("transactionData")) + _quarantine(complaints),
+        samples=read_samples(payload.get("transactionData")) + quarantine(complaints),
     )
 
 
@@ -126,27 +125,27 @@ def data_transfer(call: Call, payload: Payload) -> Event | DecodeProblem:
     vendor = text_of(payload.get("vendorId"), 255)
     if vendor is None:
         return DecodeProblem(Fault.MISSING, "vendorId is missing")
-    return ChargerNotified(call, "data-transfer", _detail(payload, vendor="vendorId", message="messageId", data="data"))
+    return ChargerNotified(call, "data-transfer", pairs_of(payload, vendor="vendorId", message="messageId", data="data"))
 
 
 def diagnostics_status(call: Call, payload: Payload) -> Event | DecodeProblem:
-    return ChargerNotified(call, "diagnostics-status", _detail(payload, status="status"))
+    return ChargerNotified(call, "diagnostics-status", pairs_of(payload, status="status"))
 
 
 def firmware_status(call: Call, payload: Payload) -> Event | DecodeProblem:
-    return ChargerNotified(call, "firmware-status", _detail(payload, status="status", request="requestId"))
+    return ChargerNotified(call, "firmware-status", pairs_of(payload, status="status", request="requestId"))
 
 
 def log_status(call: Call, payload: Payload) -> Event | DecodeProblem:
-    return ChargerNotified(call, "log-status", _detail(payload, status="status", request="requestId"))
+    return ChargerNotified(call, "log-status", pairs_of(payload, status="status", request="requestId"))
 
 
 def security_event(call: Call, payload: Payload) -> Event | DecodeProblem:
-    return ChargerNotified(call, "security-event", _detail(payload, type="type", at="timestamp", info="techInfo"))
+    return ChargerNotified(call, "security-event", pairs_of(payload, type="type", at="timestamp", info="techInfo"))
 
 
 def sign_certificate(call: Call, payload: Payload) -> Event | DecodeProblem:
-    return ChargerNotified(call, "certificate-request", _detail(payload, csr="csr"))
+    return ChargerNotified(call, "certificate-request", pairs_of(payload, csr="csr"))
 
 
 READERS: dict[str, Callable[[Call, Payload], Event | DecodeProblem]] = {
@@ -202,20 +201,3 @@ def _moment(payload: Payload, complaints: list[str]) -> UtcMillis | None:
     if moment is None:
         complaints.append("timestamp")
     return moment
-
-
-def _quarantine(complaints: list[str]) -> tuple[Sample, ...]:
-    """Bad fields of the message itself ride as a sample without values."""
-    return (Sample(context="message", dropped=tuple(complaints)),) if complaints else ()
-
-
-def _detail(payload: Payload, **fields: str) -> tuple[tuple[str, str], ...]:
-    pairs = []
-    for name, key in fields.items():
-        value = payload.get(key)
-        if isinstance(value, dict | list | bool):
-            value = json.dumps(value)  # vendor data stays as it is, key for key
-        text = text_of(value)
-        if text is not None:
-            pairs.append((name, text))
-    return tuple(pairs)

@@ -108,8 +108,8 @@ class MeterTunnel:
         try:
             while data := await reader.read(256):
                 line.receive(data)
-        except ConnectionError:
-            pass  # the client is gone
+        except (ConnectionError, asyncio.CancelledError):
+            pass  # the client is gone, or the test is over
         finally:
             await line.close()
             self._writers.discard(writer)

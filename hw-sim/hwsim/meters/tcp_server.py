@@ -33,8 +33,8 @@ class MeterTcpServer:
                 header = await reader.readexactly(7)
                 body = await reader.readexactly(int.from_bytes(header[4:6]) - 1)
                 await self._answer(header, body, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the client is gone
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # the client is gone, or the test is over
         finally:
             self._writers.discard(writer)
             writer.close()

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from edgectl.app import Daemon, Parts
 from edgectl.domain.decisions import Decision, Reply, SetLimit
-from edgectl.domain.events import Event
+from edgectl.domain.events import Event, TransactionEnded, TransactionStarted
 from edgectl.domain.ids import ChargerId, CircuitId, IdToken, MeterId, SiteId
 from edgectl.domain.phases import Phase, Phases
 from edgectl.domain.settings import Listener, MqttSettings, OcppSettings, Settings
@@ -247,6 +247,8 @@ class World:
         replies = [decision for decision in decisions if isinstance(decision, Reply)]
         if len(replies) != (1 if call is not None else 0):
             self._broken(f"{type(event).__name__} got {len(replies)} replies")
+        if isinstance(event, TransactionStarted | TransactionEnded):
+            self._told.pop(event.call.charger, None)  # what was told died with the transaction
         has_raised = False
         for order in decisions:
             if not isinstance(order, SetLimit):

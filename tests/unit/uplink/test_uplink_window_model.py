@@ -6,7 +6,7 @@ from collections import Counter
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from edgectl.ports import OutboxRow
 from edgectl.uplink.topics import STREAMS
@@ -17,6 +17,10 @@ LIMIT_BYTES = 1_000
 NATURES = ("fine", "fine", "fine", "denied", "huge", "poison")
 
 STREAM = st.sampled_from(STREAMS)
+CODE = st.sampled_from([0, 0, 0, 0x10, 0x97])
+RECEIVE_MAXIMUM = st.sampled_from([1, 2, 20, 65_535])
+RETURNS = st.tuples(RECEIVE_MAXIMUM, st.booleans()) | st.none()
+"""How the broker is met again at once: its receive maximum, whether it remembers us; None: not at once."""
 
 
 class Rows(RuleBasedStateMachine):
@@ -83,8 +87,16 @@ class Rows(RuleBasedStateMachine):
 
     # --- the broker ---------------------------------------------------------------------------------------------------
 
+    @initialize(
+        receive_maximum=RECEIVE_MAXIMUM, owed=st.lists(st.tuples(STREAM, st.sampled_from(NATURES)), min_size=3, max_size=20)
+    )
+    def begin(self, receive_maximum: int, owed: list[tuple[str, str]]) -> None:
+        for stream, nature in owed:
+            self.owe(stream, nature, count=1)
+        self.connect(receive_maximum, is_session_present=False)
+
     @precondition(lambda self: not self.capacity)
-    @rule(receive_maximum=st.sampled_from([1, 2, 20, 65_535]), is_session_present=st.booleans())
+    @rule(receive_maximum=RECEIVE_MAXIMUM, is_session_present=st.booleans())
     def connect(self, receive_maximum: int, is_session_present: bool) -> None:
         self.capacity = min(WINDOW_COUNT, receive_maximum)
         self.window.connected(receive_maximum, LIMIT_BYTES, is_session_present, self.now_ms)
@@ -98,6 +110,14 @@ class Rows(RuleBasedStateMachine):
             if order is None:
                 return
             self.carry_out(order)
+
+    @precondition(lambda self: self.capacity)
+    @rule(code=CODE, is_lost=st.booleans())
+    def look_send_and_be_answered(self, code: int, is_lost: bool) -> None:
+        self.look()
+        self.send(40, has_live=False)
+        if self.flying:
+            self.answer(40, code, is_lost)
 
     def carry_out(self, order: Send | SendLive | Park) -> None:
         if isinstance(order, Park):
@@ -114,7 +134,7 @@ class Rows(RuleBasedStateMachine):
                 before.append(row.seq)
 
     @precondition(lambda self: self.flying)
-    @rule(count=st.integers(1, 40), code=st.sampled_from([0, 0, 0, 0x10, 0x97]), is_lost=st.booleans())
+    @rule(count=st.integers(1, 40), code=CODE, is_lost=st.booleans())
     def answer(self, count: int, code: int, is_lost: bool) -> None:
         for _ in range(min(count, len(self.flying))):
             ticket, row = self.flying[0]
@@ -132,25 +152,19 @@ class Rows(RuleBasedStateMachine):
                     self.delivered.add(row.seq)
 
     @precondition(lambda self: self.capacity)
-    @rule()
-    def link_dies(self) -> None:
-        self.end(is_by_broker=False)
-
-    @precondition(lambda self: self.capacity)
-    @rule()
-    def broker_crashes(self) -> None:
-        if self.flying and self.flying[0][1] is not None:
-            self.crashed_on[self.flying[0][1].seq] += 1
-        self.end(is_by_broker=True)
-
-    @precondition(lambda self: any(row is not None and self.nature[row.seq] == "poison" for _, row in self.flying))
-    @rule()
-    def poison_takes_the_answers_of_others_with_it(self) -> None:
-        """A reset: what the broker had answered before the poisonous one is lost on the way."""
-        head = self.flying[0][1]
-        if head is not None and self.nature[head.seq] == "fine" and len(self.flying) == 1:
+    @rule(kind=st.sampled_from(["link", "crash", "reset"]), returns=RETURNS)
+    def trouble(self, kind: str, returns: tuple[int, bool] | None) -> None:
+        """The link dies; the broker dies; or a poisonous row makes the broker reset the connection, and the answers to rows
+        before it are lost with it."""
+        head = self.flying[0][1] if self.flying else None
+        has_poison = any(row is not None and self.nature[row.seq] == "poison" for _, row in self.flying)
+        if kind == "reset" and not has_poison:
             return
-        self.end(is_by_broker=True)
+        if kind == "crash" and head is not None:
+            self.crashed_on[head.seq] += 1
+        self.end(is_by_broker=kind != "link")
+        if returns is not None:
+            self.connect(*returns)
 
     def end(self, *, is_by_broker: bool) -> None:
         self.capacity = 0
@@ -194,5 +208,5 @@ class Rows(RuleBasedStateMachine):
             self.now_ms = max(self.now_ms + 1, self.window.due_ms() or 0)
 
 
-Rows.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Rows.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
 TestRows = Rows.TestCase

@@ -1,0 +1,97 @@
+"""What charging profiles of all versions have in common: two layers, their ids, the span of a lease, a limit as a rate.
+
+Two layers per EVSE, told apart by stack level:
+
+- stack level 0, the fallback: the station's rating and a TxDefaultProfile of the whole charger, without an end. They stay when
+  we are gone, and nothing here ever clears them.
+- stack level 1, the lease: a TxProfile while a transaction runs, otherwise a TxDefaultProfile of the EVSE. It ends by itself
+  unless renewed, and then the fallback applies again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from edgectl.domain.decisions import InstallFallback, SetLimit
+from edgectl.domain.events import FallbackAnswered, Outcome
+from edgectl.domain.site import PowerKind
+from edgectl.domain.time import Instant, iso
+from edgectl.domain.units import MilliAmps, Watts
+from edgectl.ocpp.frames import Payload
+from edgectl.ocpp.rpc import CallEnded
+
+FALLBACK_LEVEL = 0
+LEASE_LEVEL = 1
+# Profile ids are per charger. The same purpose on the same EVSE always has the same id, so that a renewal replaces; 1 to 9 are
+# reserved for the fallback and never reused.
+STATION_MAX_ID = 1
+FALLBACK_ID = 2
+FALLBACK_IDS = range(1, 10)
+DEFAULT_LEASE_BASE = 1000
+TRANSACTION_LEASE_BASE = 2000
+
+_HEAD_START_S = 60
+"""Leases begin a minute ago: a charger whose clock is slightly behind would otherwise not apply them yet (and some firmware
+refuses a start that is not in the past)."""
+ALWAYS = iso(0)
+"""The fallback begins in 1970: it must hold on a charger that lost its clock in a power cut, while we are not there to set it.
+Should a charger refuse so old a date, we see the refusal; a fallback that silently does not apply nobody would see."""
+_FULL_PHASES = 3
+"""The default of numberPhases; sent only when it differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """When a limit holds.
+
+    The end is said twice, as a date and as a duration: firmware is known to ignore the one or the other, and a lease that does
+    not end is the one mistake we could not take back when we are gone.
+    """
+
+    start: str
+    duration_s: int
+    valid_to: str
+    left_s: int
+    """From the moment the order was made."""
+
+
+def lease_of(order: SetLimit, now: Instant) -> Lease:
+    """It ends at the moment the order was made plus the lease, however long the call waits."""
+    left_s = order.lease_ms // 1000  # ending early is safe
+    start_utc_ms = now.utc_ms - _HEAD_START_S * 1000
+    duration_s = _HEAD_START_S + left_s
+    return Lease(iso(start_utc_ms), duration_s, iso(start_utc_ms + duration_s * 1000), left_s)
+
+
+def rate(kind: PowerKind, limit_ma: MilliAmps, limit_w: Watts, phase_count: int = _FULL_PHASES) -> Payload:
+    """A limit without an end inside its schedule: amps for AC, watts for DC."""
+    period: Payload = {"startPeriod": 0}
+    if kind is PowerKind.DC:
+        return {"chargingRateUnit": "W", "chargingSchedulePeriod": [period | {"limit": limit_w}]}
+    period["limit"] = _amps(limit_ma)
+    if phase_count != _FULL_PHASES:
+        period["numberPhases"] = phase_count
+    return {"chargingRateUnit": "A", "chargingSchedulePeriod": [period]}
+
+
+def fallback_answered(
+    order: InstallFallback, ended: Sequence[CallEnded], rating_name: str, read: Callable[[CallEnded], tuple[Outcome, str]]
+) -> FallbackAnswered:
+    """The worse of the two, except that a refused rating is tolerable: the default alone keeps the promise.
+
+    ``ended`` are the rating's and the default's calls; ``read`` tells the outcome of one, and the charger's words.
+    """
+    (rating_outcome, rating_words), (outcome, words) = (read(call) for call in ended)
+    is_rating_answered = rating_outcome in {Outcome.ACCEPTED, Outcome.REJECTED, Outcome.NOT_SUPPORTED, Outcome.ERROR}
+    if outcome is Outcome.ACCEPTED and rating_outcome is not Outcome.ACCEPTED:
+        detail = f"{rating_name} {rating_outcome.value}" + (f" ({rating_words})" if rating_words else "")
+        return FallbackAnswered(order.charger, outcome if is_rating_answered else rating_outcome, detail)
+    detail = "" if outcome is Outcome.ACCEPTED else f"TxDefaultProfile {outcome.value}" + (f" ({words})" if words else "")
+    return FallbackAnswered(order.charger, outcome, detail)
+
+
+def _amps(limit_ma: MilliAmps) -> float | int:
+    """Amps with at most the one decimal the wire has (1.6 §7.14, 2.0.1 ChargingSchedulePeriodType), rounded down."""
+    tenths = limit_ma // 100
+    return tenths // 10 if tenths % 10 == 0 else tenths / 10

@@ -1,0 +1,274 @@
+"""The real daemon as a process: real sockets, real mosquitto, real SQLite; killed, stopped, reloaded, spoken to badly."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from support.daemon import Depot
+from support.mosquitto import Mosquitto
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+async def test_a_session_from_boot_to_receipt(folder: Path) -> None:
+    async with Depot(folder) as depot, Mosquitto(folder, more=[]) as broker:
+        depot.mqtt_port = broker.port
+        depot.write_site()
+        await depot.start()
+        await depot.connected()
+        depot.plug()
+        await depot.charging()
+        await depot.until(lambda: depot.evse()["commanded_ma"] == 32_000, "all the charger can give")
+        depot.building_a = 88.0
+        await depot.until(lambda: 6_000 <= depot.evse()["commanded_ma"] < 13_000, "lowered when the building takes more")
+        await depot.until(lambda: max(depot.stations[0].evses[1].drawn_a) < 13, "the car follows")
+        assert depot.evse()["reason"]["cause"] == "circuit"
+        backend = depot.backend()
+        backend.backend.sends_receipts = False
+        depot.unplug()
+        await depot.until(lambda: depot.stations[0].closed_transactions == 1, "the stop is acknowledged")
+        await depot.until(lambda: depot.rows("SELECT sent_count FROM outbox WHERE stream = 'billing'") == [(1,)], "sent and kept")
+        await asyncio.sleep(1)
+        assert depot.rows("SELECT count(*) FROM outbox WHERE stream = 'billing'") == [(1,)], "no receipt, so it stays"
+        assert depot.json("uplink", "status")["outbox"]["backlog_count"] >= 1
+        backend.backend.sends_receipts = True
+        await depot.until(lambda: depot.edgectl("ledger", "verify", "--data-dir", str(depot.data)).returncode == 0, "chain")
+        depot.kill(signal.SIGTERM)
+        await depot.start()
+        await depot.until(lambda: backend.backend.duplicates >= 1, "sent again after a restart", 90)
+        await depot.until(lambda: depot.rows("SELECT count(*) FROM outbox WHERE stream = 'billing'") == [(0,)], "gone on receipt")
+        (record,) = backend.backend.records.values()
+        assert record["session"]["charger"] == "CP-1"
+        assert record["session"]["energy_wh"] == record["session"]["meter_stop_wh"] - record["session"]["meter_start_wh"]
+        assert set(record) == {"schema", "site", "epoch", "seq", "record_id", "rev", "prev_hash", "hash", "session"}
+        assert backend.faults() == []
+
+
+async def test_without_broker_and_without_meter_limits_are_safe_and_records_wait(folder: Path) -> None:
+    async with Depot(folder, has_meter=False) as depot:
+        await depot.start()
+        await depot.connected()
+        depot.plug()
+        await depot.charging()
+        await depot.until(lambda: depot.evse()["reason"]["cause"] == "meter-lost", "the reason is told")
+        assert depot.evse()["commanded_ma"] == 6_000
+        depot.unplug()
+        await depot.until(lambda: depot.stations[0].closed_transactions == 1, "the stop is acknowledged")
+        view = depot.view()
+        assert view is not None
+        assert view["outbox"]["backlog_count"] >= 1
+        assert not view["uplink_connected"]
+        assert {alarm["kind"] for alarm in view["alarms"]} >= {"meter-lost"}
+
+
+@pytest.mark.parametrize("moment", ["at random", "ledger-before-commit", "ledger-after-commit", "reply-after-commit"])
+async def test_kill_9_in_a_running_session_loses_nothing_and_makes_no_second_session(folder: Path, moment: str) -> None:
+    async with Depot(folder) as depot:
+        await depot.start()
+        await depot.connected()
+        if moment == "at random":
+            depot.plug()
+            await depot.charging()
+            await asyncio.sleep(0.7)
+            depot.kill()
+        else:
+            depot.kill(signal.SIGTERM)
+            await depot.start(kill_at="")
+            await depot.connected()
+            depot.kill()
+            # From here on the process dies in the narrow window of its first commit, which is this session's start.
+            process_dies = asyncio.create_task(depot_dies(depot, moment))
+            await asyncio.sleep(0.5)
+            depot.plug()
+            await process_dies
+        await depot.start()
+        await depot.connected()
+        await depot.charging()
+        energy = depot.stations[0].evses[1]
+        await depot.until(lambda: int(energy.register_wh) - depot.rows("SELECT 0")[0][0] > 0, "it goes on")
+        depot.unplug()
+        await depot.until(lambda: depot.stations[0].queued_count == 0, "all acknowledged", 60)
+        started = depot.stations[0].started_transactions
+        assert depot.rows("SELECT count(*) FROM session") == [(started,)]
+        assert depot.rows("SELECT count(*), count(DISTINCT record_id) FROM bill") == [(started, started)]
+        assert depot.edgectl("ledger", "verify", "--data-dir", str(depot.data)).returncode == 0
+
+
+async def depot_dies(depot: Depot, moment: str) -> None:
+    """Start the daemon so that it kills itself at the named window, and wait until it has."""
+    try:
+        await depot.start(kill_at=moment)
+    except AssertionError:
+        assert depot.died()  # it may die before it ever answers
+    await depot.until(depot.died, f"dies at {moment}", 60)
+    assert depot.process is not None
+    assert depot.process.wait() == -signal.SIGKILL
+    depot.process = None
+
+
+async def test_sigterm_leaves_sessions_open_and_durable_and_takes_less_than_five_seconds(folder: Path) -> None:
+    async with Depot(folder) as depot:
+        await depot.start()
+        await depot.connected()
+        depot.plug()
+        await depot.charging()
+        before = depot.rows("SELECT id, status FROM session")
+        began = time.monotonic()
+        assert depot.kill(signal.SIGTERM) == 0
+        assert time.monotonic() - began < 5
+        assert depot.rows("SELECT id, status FROM session") == before == [(before[0][0], "active")]
+        await depot.start()
+        await depot.until(lambda: depot.evse()["session"] == before[0][0], "the same session after the restart")
+        await depot.until(lambda: sum(depot.stations[0].evses[1].drawn_a) > 0, "still charging")
+        depot.unplug()
+        await depot.until(lambda: depot.rows("SELECT id, status FROM session") == [(before[0][0], "completed")], "one session")
+
+
+async def test_sighup_applies_a_good_file_and_keeps_the_old_one_for_a_bad_one(folder: Path) -> None:
+    async with Depot(folder) as depot:
+        await depot.start()
+        await depot.connected()
+        depot.write_site(limit_a=63)
+        assert depot.process is not None
+        depot.process.send_signal(signal.SIGHUP)
+        await depot.until(lambda: depot.cli.get("circuits")[0]["limit_ma"]["L1"] == 63_000, "the new limit")
+        depot.site.write_text(depot.site.read_text().replace("63 A", "63"))
+        depot.process.send_signal(signal.SIGHUP)
+        await depot.until(lambda: "reload_refused" in depot.log.read_text(), "it says why")
+        assert "63" in depot.log.read_text()
+        assert depot.cli.get("circuits")[0]["limit_ma"]["L1"] == 63_000
+        refused = depot.edgectl("reload")
+        assert refused.returncode == 1
+        assert "circuits.grid.limit" in refused.stderr
+        depot.write_site(limit_a=50)
+        assert depot.edgectl("reload").stdout.strip() == "circuit grid: limit 63 A -> 50 A"
+
+
+async def test_the_command_line_tells_what_is(folder: Path) -> None:
+    async with Depot(folder) as depot:
+        assert depot.edgectl("status").returncode == 1
+        assert "not running" in depot.edgectl("status").stderr
+        await depot.start()
+        await depot.connected()
+        depot.plug()
+        await depot.charging()
+        await depot.until(lambda: depot.evse()["commanded_ma"] == 32_000, "a limit")
+        assert depot.json("status")["site"] == "e2e"
+        assert [charger["id"] for charger in depot.json("chargers")] == ["CP-1", "CP-2"]
+        assert depot.json("meters")[0]["quality"] == "good"
+        (why,) = depot.json("why", "cp-1/1")
+        assert why["why"].startswith("CP-1/1 may draw 32.0 A because that is all the charger can give")
+        assert depot.edgectl("why", "CP-1").stdout.startswith("CP-1/1 may draw 32.0 A")
+        assert depot.edgectl("why", "CP-9").returncode == 1
+        assert "no charger is called 'CP-9'" in depot.edgectl("why", "CP-9").stderr
+        depot.unplug()
+        await depot.until(lambda: depot.json("sessions", "list")[0]["status"] == "completed", "a closed session")
+        (session,) = depot.json("sessions", "list")
+        assert depot.json("sessions", "show", session["id"])["charger"] == "CP-1"
+        assert session["id"] in depot.edgectl("sessions", "export", "--format", "csv").stdout
+        await depot.until(lambda: depot.edgectl("why", "CP-1", "--at", "2099-01-01T00:00:00Z").returncode == 0, "history")
+        for command in ("status", "chargers", "meters", "circuits", "alarms"):
+            done = depot.edgectl(command)
+            assert (done.returncode, done.stderr) == (0, ""), command
+        assert depot.edgectl("uplink", "status").returncode == 0
+        near = depot.edgectl("stattus")
+        assert near.returncode == 2
+        assert "Did you mean 'status'" in near.stderr
+
+
+async def test_bad_input_at_any_door_is_refused_there_and_ends_nothing(folder: Path) -> None:
+    async with Depot(folder) as depot, Mosquitto(folder) as broker:
+        depot.mqtt_port = broker.port
+        depot.write_site()
+        await depot.start()
+        await depot.connected()
+        url = f"ws://127.0.0.1:{depot.ocpp_port}/ocpp"
+        async with connect(f"{url}/CP-9", subprotocols=[Subprotocol("ocpp1.6")]) as stranger:
+            for frame in (
+                "",
+                "no json",
+                "[]",
+                "[2]",
+                '[2,"1","BootNotification",{}]',
+                "[" * 500,
+                '[3,"x",{}]',
+                '[2,"1","Nope",{}]',
+            ):
+                await stranger.send(frame)
+            answer = await asyncio.wait_for(stranger.recv(), 10)
+            assert answer
+        reader, writer = await asyncio.open_connection("127.0.0.1", depot.ocpp_port)
+        writer.write(os.urandom(3000))
+        await writer.drain()
+        writer.close()
+        del reader
+        backend = depot.backend()
+        await depot.until(lambda: (depot.view() or {})["uplink_connected"], "the broker")
+        for topic, payload in [
+            ("receipt/billing", b"\xff\xfe"),
+            ("receipt/billing", b'{"epoch": 1}'),
+            ("receipt/billing", b"[" * 10_000),
+            ("cmd/stop", b"{}"),
+            ("cmd/..", b"x" * 100_000),
+        ]:
+            backend._client.publish(f"edgectl/v1/e2e/{topic}", payload, qos=1)
+        await depot.until(
+            lambda: dict((depot.view() or {})["counters"]).get("input_refused_mqtt", 0) > 0, "refused input is counted"
+        )
+        for path in (
+            "/api/v1/nope",
+            "/api/v1/sessions?limit=-1",
+            "/api/v1/sessions?since=yesterday",
+            "/%00",
+            "/api/v1/why/CP-1?at=x",
+        ):
+            with pytest.raises(urllib.error.HTTPError) as error:
+                await asyncio.to_thread(urllib.request.urlopen, f"http://127.0.0.1:{depot.web_port}{path}", timeout=5)
+            assert error.value.code in {400, 404}
+            error.value.close()
+        view = depot.view()
+        assert view is not None
+        assert not depot.died()
+        assert [refused["charger"] for refused in view["refused"]] == ["CP-9"]
+        assert "Traceback" not in depot.log.read_text()
+
+
+async def test_health_and_metrics_are_served(folder: Path) -> None:
+    async with Depot(folder) as depot:
+        await depot.start()
+
+        def get(path: str) -> str:
+            with urllib.request.urlopen(f"http://127.0.0.1:{depot.web_port}{path}", timeout=5) as answer:
+                return str(answer.read().decode())
+
+        await depot.until(lambda: '"is_live": true' in get("/healthz"), "control periods complete")
+        metrics = await asyncio.to_thread(get, "/metrics")
+        assert 'edgectl_circuit_limit_amperes{circuit="grid",phase="L1"} 100.0' in metrics
+        assert "edgectl_control_period_age_seconds" in metrics
+        assert "<title>edgectl</title>" in await asyncio.to_thread(get, "/")
+
+
+async def test_an_unsafe_site_does_not_start_unless_the_file_accepts_it(folder: Path) -> None:
+    async with Depot(folder, limit_a=30) as depot:
+        done = depot.edgectl("check", str(depot.site))
+        assert done.returncode == 3
+        assert "accept_risk" in done.stderr
+        run = depot.edgectl("run", "-c", str(depot.site), "--data-dir", str(depot.data))
+        assert run.returncode == 3
+        depot.write_site(extra="accept_risk: [fallbacks-grid]\n")
+        assert depot.edgectl("check", str(depot.site)).returncode == 0
+        await depot.start()
