@@ -1,7 +1,7 @@
 """Views and records as JSON-ready values: one rule for the API, the page and the command line's ``--json``.
 
-Names stay as they are, with their unit. A moment ``x_utc_ms`` becomes ``x_at`` in RFC 3339; currents per phase become an object
-``{"L1": ..., "L2": ..., "L3": ...}``; what is not known is null.
+Names stay as they are, with their unit. A moment ``x_utc_ms`` becomes ``x_at`` in RFC 3339 (``at_utc_ms`` just ``at``); currents
+per phase become an object ``{"L1": ..., "L2": ..., "L3": ...}``; what is not known is null.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def encode(value: Any) -> Any:
 
 def _field(name: str, value: Any) -> tuple[str, Any]:
     if name.endswith(UTC_SUFFIX):
-        return name.removesuffix(UTC_SUFFIX) + "_at", None if value is None else iso(value)
+        moment = name.removesuffix(UTC_SUFFIX)
+        return moment if moment == "at" else f"{moment}_at", None if value is None else iso(value)
     return name, encode(value)
 
 

@@ -95,18 +95,18 @@ class StatusServer:
         """Raises OSError when an address cannot be had."""
         if self._web is not None:
             runner = await self._runner(is_local=False)
-            site = web.TCPSite(runner, self._web.host, self._web.port, shutdown_timeout=1.0)
+            site = web.TCPSite(runner, self._web.host, self._web.port)
             await site.start()
             self.bound_port = int(runner.addresses[0][1])
         if self._socket_path is not None:
             with contextlib.suppress(FileNotFoundError):
                 self._socket_path.unlink()  # left by a process that was killed; the ledger's lock keeps a second one away
             runner = await self._runner(is_local=True)
-            await web.UnixSite(runner, str(self._socket_path), shutdown_timeout=1.0).start()
+            await web.UnixSite(runner, str(self._socket_path)).start()
             self._socket_path.chmod(0o660)
 
     async def _runner(self, *, is_local: bool) -> web_runner:
-        runner = web.AppRunner(self._application(is_local=is_local), access_log=None, handle_signals=False)
+        runner = web.AppRunner(self._application(is_local=is_local), access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await runner.setup()
         self._runners.append(runner)
         return runner

@@ -363,4 +363,5 @@ def _rewind(line: _Line, state: _State) -> None:
 def _park(entry: _Entry, reason: str, now_ms: Millis) -> Park:
     entry.state = _State.PARKED
     entry.settled_ms = now_ms
+    entry.strike_count = 0  # a person who puts it back has mended what was wrong
     return Park(entry.row, reason)

@@ -76,6 +76,7 @@ class Rows(RuleBasedStateMachine):
         self.disk[seq] = row
         if self.nature[seq] != "huge":
             self.nature[seq] = "fine"  # somebody has mended the broker
+            self.crashed_on[seq] = 0
 
     def park(self, order: Park) -> None:
         seq = order.row.seq
