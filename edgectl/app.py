@@ -23,7 +23,7 @@ from edgectl.core.controller import Controller
 from edgectl.core.proof import ProofReport
 from edgectl.core.proof import prove as prove_site
 from edgectl.domain.errors import InvariantError, StoreError
-from edgectl.domain.events import SiteReloaded
+from edgectl.domain.events import LedgerReplaced, SiteReloaded
 from edgectl.domain.ids import SiteId
 from edgectl.domain.settings import CredentialReader, MqttSettings, Settings
 from edgectl.domain.site import MeterRole
@@ -59,6 +59,8 @@ class Parts:
     credentials: CredentialReader
     store: SiteStore
     epoch: str
+    replaced_ledger: Path | None = None
+    """Where a damaged ledger was set aside at the start."""
     clock: Clock = field(default_factory=SystemClock)
     ids: IdSource = field(default_factory=RandomIds)
     random: random.Random = field(default_factory=random.SystemRandom)
@@ -167,6 +169,8 @@ class Daemon:
             raise
         self._supervisor.start("meters", self.meters.run)
         self._supervisor.start("uplink", self.uplink.run)
+        if self._parts.replaced_ledger is not None:
+            self.inbox.put(LedgerReplaced(str(self._parts.replaced_ledger)))
         self.health.is_ready = True
 
     async def _run_engine(self) -> None:
@@ -299,6 +303,7 @@ def run(config: Path, data_dir: Path, socket_path: Path | None = None, *, fault:
         credentials=site_file.credential_reader(config.parent, os.environ),
         store=ledger,
         epoch=ledger.opened.epoch,
+        replaced_ledger=ledger.opened.quarantined,
         socket_path=socket_path,
         fault=fault,
     )

@@ -18,7 +18,9 @@ def credential_paths(name: str, config_dir: Path, environ: Mapping[str, str]) ->
     if _NAME.fullmatch(name) is None:
         return ()
     given = environ.get("CREDENTIALS_DIRECTORY")
-    return (*((Path(given) / name,) if given else ()), config_dir / "secrets" / name)
+    # A folder handed over with LoadCredential= arrives with the folder's credential name before each file's (systemd 252).
+    handed = (Path(given) / name, Path(given) / f"edgectl_{name}") if given else ()
+    return (*handed, config_dir / "secrets" / name)
 
 
 def credential_reader(config_dir: Path, environ: Mapping[str, str]) -> CredentialReader:

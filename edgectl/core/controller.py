@@ -38,6 +38,7 @@ from edgectl.domain.events import (
     FallbackAnswered,
     HeartbeatReceived,
     InputRefused,
+    LedgerReplaced,
     LimitAnswered,
     MeterRead,
     MeterValuesReported,
@@ -116,21 +117,20 @@ class Controller:
             Tick: self._on_tick,
             SiteReloaded: self._on_reloaded,
             StoreChanged: self._on_store,
+            LedgerReplaced: self._on_ledger_replaced,
             StopRequested: self._on_stop_requested,
         }
 
     def handle(self, event: Event, now: Instant) -> list[Decision]:
         """Decide. Every ``Call`` inside an event gets exactly one ``Reply`` in the returned list."""
         call = getattr(event, "call", None)
-        if call is not None and not isinstance(event, ChargerBooted):
-            self._accept_reconnected(call.charger)
-        return self._handlers[type(event)](event, now)
-
-    def _accept_reconnected(self, charger_id: ChargerId) -> None:
-        """A known charger that talks without booting first has only reconnected, which OCPP allows it to do."""
-        state = self._chargers.get(charger_id)
-        if state is not None and state.is_connected:
+        state = self._chargers.get(call.charger) if call is not None else None
+        # A known charger that talks without booting first has only reconnected, which OCPP allows it to do.
+        is_back = state is not None and state.is_connected and not state.is_accepted and not isinstance(event, ChargerBooted)
+        if state is not None and is_back:
             state.is_accepted = True
+        decisions = self._handlers[type(event)](event, now)
+        return [*decisions, *self._control(now)] if is_back else decisions
 
     def picture(self, now: Instant) -> SiteView:
         """The state as people are shown it. Changes nothing."""
@@ -336,6 +336,9 @@ class Controller:
         return self._control(now)
 
     def _on_tick(self, _event: Tick, now: Instant) -> list[Decision]:
+        for state in self._chargers.by_id.values():
+            if state.is_connected and now.mono_ms - (state.since_mono_ms or 0) >= BOOT_GRACE_MS:
+                state.is_accepted = True
         decisions = self._control(now)
         for state in self._chargers.by_id.values():
             decisions += self._watch_charger(state, now)
@@ -354,8 +357,6 @@ class Controller:
             is_away = now.mono_ms - since_ms >= OFFLINE_ALARM_MS
             return self._alarms.set("charger-offline", charger, is_away, state.detail or "never connected", now)
         decisions = self._alarms.set("charger-offline", charger, False, "", now)
-        if now.mono_ms - (state.since_mono_ms or 0) >= BOOT_GRACE_MS:
-            state.is_accepted = True
         if state.fallback is Fallback.UNKNOWN and state.is_accepted:
             return [*decisions, *self._install_fallback(state, now)]
         asked_ms = state.fallback_asked_mono_ms
@@ -422,6 +423,10 @@ class Controller:
     def _on_store(self, event: StoreChanged, now: Instant) -> list[Decision]:
         self._is_store_healthy = event.is_healthy
         return self._alarms.set("store-failed", "ledger", not event.is_healthy, event.detail, now)
+
+    def _on_ledger_replaced(self, event: LedgerReplaced, now: Instant) -> list[Decision]:
+        detail = f"the damaged ledger is kept as {event.kept_as}; sessions in it need a person"
+        return self._alarms.set("ledger-replaced", "ledger", True, detail, now)
 
     def _on_reloaded(self, event: SiteReloaded, now: Instant) -> list[Decision]:
         self.site = event.site

@@ -320,6 +320,13 @@ class StoreChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerReplaced:
+    """The ledger was damaged and has been set aside; a new one with a new epoch has begun."""
+
+    kept_as: str
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequested:
     """The operator or the backend asks to end a session."""
 
@@ -350,5 +357,6 @@ Event: TypeAlias = (
     | Tick
     | SiteReloaded
     | StoreChanged
+    | LedgerReplaced
     | StopRequested
 )

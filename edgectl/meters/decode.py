@@ -41,7 +41,8 @@ def value_of(point: Point, index: int, registers: Registers, no_value: frozenset
     raw = struct.pack(f">{point.width}H", *words)
     bits = 16 * point.width
     pattern = int.from_bytes(raw)
-    if "ones" in no_value and pattern == (1 << bits) - 1:
+    # In a signed value all ones are -1, an honest reading next to zero.
+    if "ones" in no_value and not point.kind.startswith("s") and pattern == (1 << bits) - 1:
         raise NoValueError("sentinel")
     if point.kind.startswith("f"):
         value = float(struct.unpack(">f" if point.width == 2 else ">d", raw)[0])

@@ -98,9 +98,9 @@ class LiveMessages:
 
     def waiting_since_ms(self, now_ms: Millis) -> Millis | None:
         """Since when the next one to send has waited, None when there is none. A note cannot wait: for it, since ever."""
+        self._release(now_ms)
         if self._notes:
             return 0
-        self._release(now_ms)
         return self._states[self._ready[0]].since_ms if self._ready else None
 
     def due_ms(self) -> Millis | None:

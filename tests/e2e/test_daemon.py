@@ -272,3 +272,20 @@ async def test_an_unsafe_site_does_not_start_unless_the_file_accepts_it(folder: 
         depot.write_site(extra="accept_risk: [fallbacks-grid]\n")
         assert depot.edgectl("check", str(depot.site)).returncode == 0
         await depot.start()
+
+
+async def test_a_damaged_ledger_is_kept_aside_with_an_alarm_and_charging_goes_on(folder: Path) -> None:
+    async with Depot(folder) as depot:
+        await depot.start()
+        await depot.connected()
+        depot.kill(signal.SIGTERM)
+        ledger = depot.data / "ledger.db"
+        content = bytearray(ledger.read_bytes())
+        content[:200] = os.urandom(200)
+        ledger.write_bytes(content)
+        await depot.start()
+        await depot.until(lambda: "ledger-replaced" in {a["kind"] for a in depot.cli.get("alarms")}, "the alarm")
+        assert [file.name for file in depot.data.glob("ledger.db.damaged-*")]
+        await depot.connected()
+        depot.plug()
+        await depot.charging()

@@ -97,3 +97,10 @@ def test_a_credential_that_is_there_is_no_warning(tmp_path: Path) -> None:
     put(tmp_path / "secrets" / "cp-1", b"x")
 
     assert check(path, environ={})[1] == ()
+
+
+def test_a_folder_handed_over_by_systemd_carries_its_name_before_each_file(tmp_path: Path) -> None:
+    given = tmp_path / "handed"
+    given.mkdir()
+    (given / "edgectl_cp-1").write_bytes(b"secret\n")
+    assert credential_reader(tmp_path, {"CREDENTIALS_DIRECTORY": str(given)})("cp-1") == b"secret"

@@ -60,6 +60,14 @@ def test_notes_go_first_and_do_not_wait() -> None:
     assert live.take(6) == state("a")
 
 
+def test_a_state_that_has_become_due_behind_a_note_is_due_no_more() -> None:
+    live = LiveMessages()
+    live.state(state("a"), 0)
+    live.note(note(b"x"))
+    assert live.waiting_since_ms(1) == 0
+    assert live.due_ms() is None
+
+
 def test_what_may_not_have_arrived_is_put_back_unless_there_is_something_newer() -> None:
     live = LiveMessages()
     live.put_back(state("a", b"old"), 0)
