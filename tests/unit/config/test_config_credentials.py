@@ -88,7 +88,7 @@ def test_check_warns_of_a_missing_credential_and_names_both_places(tmp_path: Pat
     assert unset.is_warning
     assert unset.message == "there is no credential cp-1"
     assert unset.allowed == f"looked for $CREDENTIALS_DIRECTORY/cp-1 (not set here), {tmp_path}/secrets/cp-1"
-    assert both.allowed == f"looked for /run/none/cp-1, {tmp_path}/secrets/cp-1"
+    assert both.allowed == f"looked for /run/none/cp-1, /run/none/edgectl_cp-1, {tmp_path}/secrets/cp-1"
 
 
 def test_a_credential_that_is_there_is_no_warning(tmp_path: Path) -> None:
