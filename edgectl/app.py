@@ -19,7 +19,7 @@ import structlog
 
 from edgectl import __version__
 from edgectl import config as site_file
-from edgectl.core.controller import Controller
+from edgectl.core.controller import ADOPTED, Controller
 from edgectl.core.proof import ProofReport
 from edgectl.core.proof import prove as prove_site
 from edgectl.domain.errors import InvariantError, StoreError
@@ -31,7 +31,7 @@ from edgectl.domain.units import Millis
 from edgectl.domain.views import SiteView
 from edgectl.meters import MetersAdapter, model_names
 from edgectl.ocpp import OcppServer
-from edgectl.ports import Clock, FaultHook, IdSource, MeterReaders, SiteStore, no_fault
+from edgectl.ports import Clock, FaultHook, IdSource, Memory, MeterReaders, SiteStore, no_fault
 from edgectl.runtime.clock import RandomIds, SystemClock
 from edgectl.runtime.engine import Engine, Trace
 from edgectl.runtime.health import HealthWatch
@@ -40,7 +40,7 @@ from edgectl.runtime.logs import configure_logs
 from edgectl.runtime.notify import SystemdNotifier
 from edgectl.runtime.supervisor import Supervisor
 from edgectl.status import StatusServer
-from edgectl.store import Ledger
+from edgectl.store import Ledger, StateMemory
 from edgectl.uplink import MqttTransport, PahoTransport, Uplink
 
 log = structlog.get_logger(__name__)
@@ -58,6 +58,7 @@ class Parts:
 
     credentials: CredentialReader
     store: SiteStore
+    memory: Memory
     epoch: str
     replaced_ledger: Path | None = None
     """Where a damaged ledger was set aside at the start."""
@@ -84,7 +85,12 @@ class Daemon:
         self.inbox = Inbox()
         self.health = HealthWatch(clock, parts.on_period)
         self.controller = Controller(
-            settings.site, parts.store.restore(), parts.ids, clock.now(), heartbeat_s=settings.ocpp.heartbeat_s
+            settings.site,
+            parts.store.restore(),
+            parts.ids,
+            clock.now(),
+            heartbeat_s=settings.ocpp.heartbeat_s,
+            known_chargers=parts.memory.recall(ADOPTED),
         )
         self.ocpp = OcppServer(
             settings.ocpp,
@@ -103,6 +109,7 @@ class Daemon:
             store=parts.store,
             links=self.ocpp,
             publisher=self.uplink,
+            memory=parts.memory,
             health=self.health,
             trace=parts.trace,
             fault=parts.fault,
@@ -207,6 +214,7 @@ class Daemon:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._parts.store.close()
+        self._parts.memory.close()
 
     # --- reload -------------------------------------------------------------------------------------------------------
 
@@ -302,6 +310,7 @@ def run(config: Path, data_dir: Path, socket_path: Path | None = None, *, fault:
     parts = Parts(
         credentials=site_file.credential_reader(config.parent, os.environ),
         store=ledger,
+        memory=StateMemory(data_dir / "state.json"),
         epoch=ledger.opened.epoch,
         replaced_ledger=ledger.opened.quarantined,
         socket_path=socket_path,

@@ -97,6 +97,18 @@ class SiteStore(Store, Outbox, LedgerReader, Protocol):
     """Everything one ledger is to the daemon."""
 
 
+class Memory(Protocol):
+    """The small state file: what a person may read, and a restart wants to know."""
+
+    def remember(self, kind: str, key: str, document: dict[str, object]) -> None:
+        """Returns at once; written within about a second."""
+
+    def recall(self, kind: str) -> dict[str, dict[str, object]]:
+        """Everything remembered of a kind, by key."""
+
+    def close(self) -> None: ...
+
+
 class MeterReaders(Protocol):
     """All meters of the site: puts ``MeterRead`` into the inbox until cancelled."""
 

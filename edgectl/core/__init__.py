@@ -9,7 +9,6 @@ decisions on a laptop, in a simulated year and in a log replayed from a customer
 - ``sessions``      start, update, stop; recognises repeats and orphans
 - ``evidence``      what a message says and how far it is believed
 - ``periods``       the spans of a session; ``registers`` energy from registers that may lie
-- ``bill``          a session as the billing record the backend gets
 - ``meters``        the last reading of each meter, and whether it can still be trusted
 - ``circuits``      background load and headroom of each conductor
 - ``demand``        claims, reserves and capacities of one control step

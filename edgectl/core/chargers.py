@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -9,7 +10,7 @@ from edgectl.domain.events import ChargerBooted, ChargerConnected, ConnectorStat
 from edgectl.domain.ids import ChargerId
 from edgectl.domain.site import Charger, Site
 from edgectl.domain.time import Instant
-from edgectl.domain.units import Millis
+from edgectl.domain.units import MilliAmps, Millis
 
 BOOT_GRACE_MS: Millis = 10_000
 """A charger that reconnects need not send BootNotification (OCPP 1.6 allows it); after this long it is taken as usable."""
@@ -52,9 +53,15 @@ class ChargerState:
     firmware: str | None = None
     fallback: Fallback = Fallback.UNKNOWN
     fallback_asked_mono_ms: Millis | None = None
+    written_fallback_ma: MilliAmps | None = None
+    """What the charger has confirmed last, also before a restart of ours."""
     detail: str = ""
     connectors: dict[int, Connector] = field(default_factory=dict)
     """By EVSE number; 0 is the charger as a whole."""
+
+    def identity(self) -> dict[str, object]:
+        """Who it said it was when it booted last."""
+        return {"vendor": self.vendor, "model": self.model, "serial": self.serial, "firmware": self.firmware}
 
     def connector(self, evse_number: int) -> Connector:
         return self.connectors.setdefault(evse_number, Connector())
@@ -112,6 +119,13 @@ class Chargers:
                 state.fallback_asked_mono_ms = None
             state.charger = charger
             self.by_id[charger.id] = state
+
+    def recall(self, known: Mapping[str, Mapping[str, object]]) -> None:
+        """What was remembered of chargers that may reconnect without telling again who they are."""
+        for state in self.by_id.values():
+            for name, value in known.get(state.charger.id, {}).items():
+                if name in state.identity() and isinstance(value, str):
+                    setattr(state, name, value)
 
     def get(self, charger_id: ChargerId) -> ChargerState | None:
         return self.by_id.get(charger_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from edgectl.domain.decisions import (
     Decision,
     InstallFallback,
     Keep,
+    Remember,
     Reply,
     SetLimit,
     TokenAnswer,
@@ -60,7 +61,7 @@ from edgectl.domain.ids import ChargerId, EvseId
 from edgectl.domain.reasons import Cause
 from edgectl.domain.records import EventKept, ParkKept, PeriodState, ReceiptKept, Restored
 from edgectl.domain.site import Site
-from edgectl.domain.time import Instant
+from edgectl.domain.time import Instant, iso
 from edgectl.domain.units import Millis, Watts
 from edgectl.domain.views import SiteView
 from edgectl.ports import IdSource
@@ -69,6 +70,8 @@ OFFLINE_ALARM_MS: Millis = 60_000
 """A charger that reconnects within a minute is not worth waking anybody."""
 OVER_LIMIT_ALARM_MS: Millis = 5_000
 FALLBACK_RETRY_MS: Millis = 60_000
+ADOPTED, FALLBACKS = "adopted-chargers", "fallbacks-written"
+"""Kinds of what is remembered over a restart."""
 PENDING_INTERVAL_S = 60
 """How soon an unknown charger asks again whether it has been adopted."""
 REFUSED_COUNT = 100
@@ -78,11 +81,21 @@ REFUSED_COUNT = 100
 class Controller:
     """All decisions of one site. ``heartbeat_s`` is what a booting charger is told."""
 
-    def __init__(self, site: Site, restored: Restored, ids: IdSource, now: Instant, *, heartbeat_s: int = 300) -> None:
+    def __init__(
+        self,
+        site: Site,
+        restored: Restored,
+        ids: IdSource,
+        now: Instant,
+        *,
+        heartbeat_s: int = 300,
+        known_chargers: Mapping[str, Mapping[str, object]] | None = None,
+    ) -> None:
         self.site = site
         self._heartbeat_s = heartbeat_s
         self._started = now
         self._chargers = Chargers(site)
+        self._chargers.recall(known_chargers or {})
         self._meters = Meters(site)
         self._authorization = Authorization(site)
         self._sessions = Sessions(restored, self._authorization, ids)
@@ -180,10 +193,14 @@ class Controller:
         state = self._chargers.get(event.call.charger)
         if state is None:
             return [Reply(event.call, BootAnswer(is_accepted=False, interval_s=PENDING_INTERVAL_S))]
+        before = state.identity()
         state.boot(event)
         self._refused.pop(event.call.charger, None)
         answer = Reply(event.call, BootAnswer(is_accepted=True, interval_s=self._heartbeat_s))
-        return [answer, *self._install_fallback(state, now), *self._control(now)]
+        news: list[Decision] = []
+        if state.identity() != before:
+            news.append(Remember(ADOPTED, state.charger.id, state.identity()))
+        return [answer, *news, *self._install_fallback(state, now), *self._control(now)]
 
     def _install_fallback(self, state: ChargerState, now: Instant) -> list[Decision]:
         charger = state.charger
@@ -208,10 +225,15 @@ class Controller:
             state.fallback = Fallback.UNKNOWN  # nothing was said; it is asked again
             return []
         is_installed = event.outcome is Outcome.ACCEPTED
+        news: list[Decision] = []
+        if is_installed and state.written_fallback_ma != state.charger.fallback_ma:
+            state.written_fallback_ma = state.charger.fallback_ma
+            document: dict[str, object] = {"fallback_ma": state.charger.fallback_ma, "written_at": iso(now.utc_ms)}
+            news.append(Remember(FALLBACKS, event.charger, document))
         state.fallback = Fallback.INSTALLED if is_installed else Fallback.REFUSED
         if not is_installed:
             state.detail = f"fallback {event.outcome.value}: {event.detail}".rstrip(": ")
-        return self._alarms.set("fallback-refused", event.charger, not is_installed, event.detail, now)
+        return [*news, *self._alarms.set("fallback-refused", event.charger, not is_installed, event.detail, now)]
 
     def _on_acknowledged(self, event: HeartbeatReceived, _now: Instant) -> list[Decision]:
         return [Reply(event.call, Acknowledge())]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edgectl.core import bill, evidence, periods, registers
+from edgectl.core import evidence, periods, registers
 from edgectl.core.authorization import Authorization
+from edgectl.domain.bill import session_body
 from edgectl.domain.decisions import (
     Acknowledge,
     Decision,
@@ -448,7 +449,7 @@ class Sessions:
             del self._recent[next(iter(self._recent))]
         return [
             Keep(SessionKept(session)),
-            Keep(BillKept(session.id, session.rev, bill.session_body(session))),
+            Keep(BillKept(session.id, session.rev, session_body(session))),
             WakeUplink(),
         ]
 

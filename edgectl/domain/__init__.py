@@ -2,5 +2,5 @@
 
 ``units`` and ``phases`` are the numbers, ``ids`` the names, ``site`` the plant as configured, ``events`` what can happen,
 ``decisions`` what may be ordered, ``records`` what is kept, ``reasons`` why a limit is what it is, ``views`` what people
-are shown, ``settings`` how the edges are reached.
+are shown, ``settings`` how the edges are reached, ``bill`` how a session is told to everybody outside.
 """

@@ -126,4 +126,15 @@ class WakeUplink:
     """Something new is owed to the backend."""
 
 
-Decision: TypeAlias = SetLimit | InstallFallback | Reply | Ask | Keep | PublishState | WakeUplink
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Something small about a thing that should still be known after a restart; replaces what was remembered of it before.
+
+    Not for anything billable: it may lose its last second."""
+
+    kind: str
+    key: str
+    document: dict[str, object] = field(hash=False)
+
+
+Decision: TypeAlias = SetLimit | InstallFallback | Reply | Ask | Keep | PublishState | WakeUplink | Remember

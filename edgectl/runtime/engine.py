@@ -14,6 +14,7 @@ from edgectl.domain.decisions import (
     InstallFallback,
     Keep,
     PublishState,
+    Remember,
     Reply,
     SetLimit,
     StartAnswer,
@@ -25,7 +26,7 @@ from edgectl.domain.events import Call, Event, StoreChanged, Tick
 from edgectl.domain.records import Durability, Record, SessionKept
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis
-from edgectl.ports import ChargerLinks, Clock, FaultHook, StatePublisher, Store, no_fault
+from edgectl.ports import ChargerLinks, Clock, FaultHook, Memory, StatePublisher, Store, no_fault
 from edgectl.runtime.health import HealthWatch
 from edgectl.runtime.inbox import Inbox
 
@@ -57,6 +58,7 @@ class Engine:
         store: Store,
         links: ChargerLinks,
         publisher: StatePublisher,
+        memory: Memory,
         health: HealthWatch,
         trace: Trace | None = None,
         fault: FaultHook = no_fault,
@@ -67,6 +69,7 @@ class Engine:
         self._store = store
         self._links = links
         self.publisher = publisher
+        self._memory = memory
         self._health = health
         self._trace = trace
         self._fault = fault
@@ -120,6 +123,8 @@ class Engine:
                     self._links.install_fallback(decision, now)
                 case Ask():
                     self._links.ask(decision, now)
+                case Remember():
+                    self._memory.remember(decision.kind, decision.key, decision.document)
         records = [decision.record for decision in decisions if isinstance(decision, Keep)]
         dependent = [decision for decision in decisions if isinstance(decision, Reply | PublishState | WakeUplink)]
         if _is_billing(records, dependent) and (records or self._unwritten or self._committing):

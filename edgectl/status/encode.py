@@ -10,6 +10,7 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
+from edgectl.domain.bill import session_body
 from edgectl.domain.ids import EvseId
 from edgectl.domain.phases import Phases
 from edgectl.domain.records import Session
@@ -21,7 +22,7 @@ UTC_SUFFIX = "_utc_ms"
 def encode(value: Any) -> Any:
     """Anything made of dataclasses, enums and plain values."""
     if isinstance(value, Session):
-        return encode_session(value)
+        return {**session_body(value), "rev": value.rev}
     if isinstance(value, Phases):
         return {"L1": value.l1, "L2": value.l2, "L3": value.l3}
     if isinstance(value, EvseId):
@@ -42,41 +43,3 @@ def _field(name: str, value: Any) -> tuple[str, Any]:
         moment = name.removesuffix(UTC_SUFFIX)
         return moment if moment == "at" else f"{moment}_at", None if value is None else iso(value)
     return name, encode(value)
-
-
-def encode_session(session: Session) -> dict[str, Any]:
-    """A session in the shape of the billing record's ``session``, as far as it has got."""
-    return {
-        "id": session.id,
-        "charger": session.charger,
-        "evse": session.evse_number,
-        "connector": session.connector_number,
-        "transaction": session.transaction,
-        "id_token": session.id_token,
-        "auth": {
-            "how": session.authorisation.how,
-            "by": session.authorisation.by,
-            "status": session.authorisation.status,
-            "offline": session.authorisation.is_offline,
-        },
-        "started_at": iso(session.started_utc_ms),
-        "ended_at": None if session.ended_utc_ms is None else iso(session.ended_utc_ms),
-        "meter_start_wh": session.meter_start_wh,
-        "meter_stop_wh": session.meter_stop_wh,
-        "energy_wh": session.energy_wh,
-        "status": session.status.value,
-        "stop_reason": session.stop_reason,
-        "periods": [
-            {
-                "from": iso(period.from_utc_ms),
-                "to": iso(period.to_utc_ms),
-                "state": period.state.value,
-                "energy_wh": period.energy_wh,
-                "limit_reason": period.limit_cause.value,
-            }
-            for period in session.periods
-        ],
-        "signed_values": list(session.signed_values),
-        "flags": list(session.flags),
-        "rev": session.rev,
-    }

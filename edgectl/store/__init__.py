@@ -6,17 +6,20 @@
 - ``reader``   ``LedgerFile``: every question, on a read-only connection; also what the CLI opens beside a running daemon
 - ``billing``  the billing record: its envelope, its hash and the check of the chain; pure
 - ``opening``  open, check, set a damaged file aside, migrate (``schema/*.sql``, frozen once released)
-- ``state``    the small state file a person can read (TinyDB over a storage that replaces atomically)
+- ``state``    the small state file a person can read (TinyDB over a storage that replaces atomically); ``memory`` writes it for
+  the daemon
 - ``errors``   SQLite's codes as ``StoreError``
 
-May import ``edgectl.domain`` and ``edgectl.ports``. Threads live here and nowhere else: one writer, one reader. Futures are
+May import ``edgectl.domain`` and ``edgectl.ports``. Threads live here and nowhere else: one writer, one reader, one for
+the state file. Futures are
 ``concurrent.futures``; the loop bridges with ``asyncio.wrap_future``.
 """
 
 from edgectl.store.billing import ChainReport
+from edgectl.store.memory import StateMemory
 from edgectl.store.opening import StoreOpened
 from edgectl.store.reader import LedgerFile, ParkedRow
 from edgectl.store.sqlite import Ledger
 from edgectl.store.state import StateFile
 
-__all__ = ["ChainReport", "Ledger", "LedgerFile", "ParkedRow", "StateFile", "StoreOpened"]
+__all__ = ["ChainReport", "Ledger", "LedgerFile", "ParkedRow", "StateFile", "StateMemory", "StoreOpened"]

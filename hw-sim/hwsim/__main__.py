@@ -15,6 +15,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     demo = commands.add_parser("demo", help="the real daemon with simulated chargers, meters and a real broker, on loopback")
     demo.add_argument("--seconds", type=float, default=None, help="end by itself; the exit code tells whether all went well")
+    demo.add_argument("--no-broker", action="store_true", help="as where no mosquitto can be had: records wait on disk")
     demo.add_argument("--seed", type=int, default=1, help="of everything random (default 1)")
     world = commands.add_parser("world", help="the whole daemon in virtual time; replays a seed that failed")
     world.add_argument("--seed", type=int, required=True)
@@ -27,7 +28,7 @@ def main() -> int:
     from hwsim.demo import run_demo
 
     try:
-        return asyncio.run(run_demo(seconds=arguments.seconds, seed=arguments.seed))
+        return asyncio.run(run_demo(seconds=arguments.seconds, seed=arguments.seed, has_broker=not arguments.no_broker))
     except KeyboardInterrupt:
         return 130
 

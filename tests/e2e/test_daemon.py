@@ -133,6 +133,7 @@ async def test_sigterm_leaves_sessions_open_and_durable_and_takes_less_than_five
         assert depot.rows("SELECT id, status FROM session") == before == [(before[0][0], "active")]
         await depot.start()
         await depot.until(lambda: depot.evse()["session"] == before[0][0], "the same session after the restart")
+        assert depot.cli.get("chargers", "CP-1")["model"] == "Box 16", "it has not booted again, but who it is is remembered"
         await depot.until(lambda: sum(depot.stations[0].evses[1].drawn_a) > 0, "still charging")
         depot.unplug()
         await depot.until(lambda: depot.rows("SELECT id, status FROM session") == [(before[0][0], "completed")], "one session")

@@ -32,7 +32,7 @@ START_S = 20.0
 """How long the daemon may take until its status page answers."""
 
 
-async def run_demo(*, seconds: float | None, seed: int) -> int:
+async def run_demo(*, seconds: float | None, seed: int, has_broker: bool = True) -> int:
     """The whole demo. Returns 0 when a session was closed, published and receipted and no circuit was over its limit too long."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -41,7 +41,7 @@ async def run_demo(*, seconds: float | None, seed: int) -> int:
     with tempfile.TemporaryDirectory(prefix="edgectl-demo-") as folder:
         async with contextlib.AsyncExitStack() as stack:
             try:
-                progress, watch = await _start(Path(folder), stack, seed)
+                progress, watch = await _start(Path(folder), stack, seed, has_broker=has_broker)
             except DemoError as error:
                 print(f"The demo could not start: {error}", file=sys.stderr)
                 return 1
@@ -103,13 +103,13 @@ def _get(url: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-async def _start(folder: Path, stack: contextlib.AsyncExitStack, seed: int) -> tuple[Progress, _Watch]:
+async def _start(folder: Path, stack: contextlib.AsyncExitStack, seed: int, *, has_broker: bool) -> tuple[Progress, _Watch]:
     meters = await stack.enter_async_context(DemoMeters())
     file, settings = _site_file(folder, meters.tcp_port, meters.device)
     ports = [settings.ocpp.listeners[0].port, *([settings.web.port] if settings.web else []), meters.tcp_port]
     broker_words = "none: records wait on disk"
     backend = None
-    mosquitto = await asyncio.to_thread(find_or_fetch_mosquitto)
+    mosquitto = await asyncio.to_thread(find_or_fetch_mosquitto) if has_broker else None
     if settings.mqtt is not None and mosquitto is not None:
         ports.append(settings.mqtt.port)
         conf = folder / "mosquitto.conf"

@@ -5,6 +5,7 @@ The backend is the judge of the billing stream: it checks every hash and the cha
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import random
@@ -79,7 +80,7 @@ class Backend:
 
 
 class SimBroker:
-    """The broker. ``is_up`` and ``loses_acknowledged`` are its faults."""
+    """The broker. ``is_up``, ``loses_acknowledged`` and ``duplicates`` are its faults."""
 
     def __init__(self, loop: Any, rng: random.Random, backend: Backend) -> None:
         self._loop = loop
@@ -88,6 +89,8 @@ class SimBroker:
         self.is_up = True
         self.loses_acknowledged = 0.0
         """The chance that a message is acknowledged and then lost, as a broker without persistence does."""
+        self.duplicates = 0.0
+        """The chance that a message is delivered twice, in either direction: QoS 1 promises at least once, no more."""
         self.retained: dict[str, bytes] = {}
         self.published_count = 0
         self.clients: list[SimTransport] = []
@@ -107,14 +110,29 @@ class SimBroker:
         self.published_count += 1
         if is_retained:
             self.retained[topic] = payload
-        self.later(lambda: client.acknowledge(token))
+        connection = client.connection_count
+        self.later(lambda: client.acknowledge(token, connection))
         if self._rng.random() < self.loses_acknowledged:
             return
         root = "/".join(topic.split("/")[:3])
-        receipt = self.backend.receive(topic, payload)
-        if receipt is not None:
-            suffix, body = receipt
-            self.later(lambda: client.deliver(Message(f"{root}/{suffix}", body, is_retained=False)), 0.05)
+        for _ in range(self._copies()):
+            receipt = self.backend.receive(topic, payload)
+            if receipt is not None:
+                suffix, body = receipt
+                self.later(lambda suffix=suffix, body=body: self.publish(f"{root}/{suffix}", body), 0.05)  # type: ignore[misc]
+
+    def publish(self, topic: str, payload: bytes, *, is_retained: bool = False) -> None:
+        """Something for the sites: a receipt, a command. Lost for those who are not connected."""
+        if not self.is_up:
+            return
+        if is_retained:
+            self.retained[topic] = payload
+        for client in list(self.clients):
+            for _ in range(self._copies()):
+                client.deliver(Message(topic, payload, is_retained=is_retained))
+
+    def _copies(self) -> int:
+        return 2 if self.duplicates and self._rng.random() < self.duplicates else 1
 
     def later(self, action: Callable[[], None], seconds: float = 0.01) -> None:
         self._loop.call_later(seconds * self._rng.uniform(0.5, 2), action)
@@ -132,6 +150,9 @@ class SimTransport:
         self._is_connected = False
         self._is_closed = False
         self._token = 0
+        self.connection_count = 0
+        """Which connection this is; what was on its way to an older one never arrives."""
+        self._attempt: asyncio.TimerHandle | None = None
         self._filters: list[str] = []
         broker.attach(self)
 
@@ -141,7 +162,9 @@ class SimTransport:
         self._try_later(0.05)
 
     def _try_later(self, seconds: float) -> None:
-        self._loop.call_later(seconds, self._connect)
+        if self._attempt is not None:
+            self._attempt.cancel()
+        self._attempt = self._loop.call_later(seconds, self._connect)
 
     def _connect(self) -> None:
         if self._is_closed or self._is_connected or self._listener is None or self._random is None:
@@ -151,6 +174,7 @@ class SimTransport:
             self._try_later(self._random.uniform(1, 10))
             return
         self._is_connected = True
+        self.connection_count += 1
         self._filters.clear()
         self._listener.on_connected(20, None)
 
@@ -178,8 +202,8 @@ class SimTransport:
         self._broker.take(self, self._token, topic, payload, is_retained)
         return self._token
 
-    def acknowledge(self, token: int) -> None:
-        if self._is_connected and self._listener is not None:
+    def acknowledge(self, token: int, connection: int) -> None:
+        if self._is_connected and self._listener is not None and connection == self.connection_count:
             self._listener.on_puback(token, 0)
 
     def deliver(self, message: Message) -> None:
@@ -188,10 +212,16 @@ class SimTransport:
 
     def subscribe(self, topic_filter: str) -> None:
         self._filters.append(topic_filter)
+        for topic, payload in self._broker.retained.items():
+            if _matches(topic_filter, topic):
+                message = Message(topic, payload, is_retained=True)
+                self._broker.later(lambda message=message: self.deliver(message))  # type: ignore[misc]
 
     async def close(self) -> None:
         self._is_closed = True
         self._is_connected = False
+        if self._attempt is not None:
+            self._attempt.cancel()
 
 
 def _matches(topic_filter: str, topic: str) -> bool:

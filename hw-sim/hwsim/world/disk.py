@@ -169,3 +169,19 @@ class SimStore:
                 future.set_result(None)
             else:
                 future.set_exception(trouble)
+
+
+class SimMemory:
+    """``ports.Memory`` on the same simulated gateway: outlives the daemon, forgets nothing."""
+
+    def __init__(self) -> None:
+        self._documents: dict[str, dict[str, dict[str, object]]] = {}
+
+    def remember(self, kind: str, key: str, document: dict[str, object]) -> None:
+        self._documents.setdefault(kind, {})[key] = document
+
+    def recall(self, kind: str) -> dict[str, dict[str, object]]:
+        return dict(self._documents.get(kind, {}))
+
+    def close(self) -> None:
+        """Nothing is held back."""

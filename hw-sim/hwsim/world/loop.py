@@ -1,8 +1,12 @@
 """An asyncio event loop whose clock jumps to the next timer: a depot-day in seconds, the same every time.
 
 What keeps it deterministic: whole microseconds; timers in the order of (time, sequence), where asyncio's own heap gives equal
-deadlines in any order; no threads, no real sockets, no wall clock. A run that has nothing left to do, or that spins without time
-passing, ends with an error that names the waiting tasks, instead of hanging.
+deadlines in any order; tasks that hash to their number, so that a set of them (``asyncio.wait``, a ``TaskGroup`` that cancels)
+has the same order in every process; no threads, no real sockets, no wall clock. A run that has nothing left to do, or that spins
+without time passing, ends with an error that names the waiting tasks, instead of hanging.
+
+With ``shuffle`` the tasks that are ready in the same turn run in an order drawn from that source: asyncio promises them none, and
+code that relies on one is found by its seed. Callbacks keep their order, which asyncio does promise.
 """
 
 from __future__ import annotations
@@ -10,6 +14,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
+import ipaddress
+import random
 import socket
 import weakref
 from asyncio import events
@@ -33,32 +39,38 @@ class LivelockError(RuntimeError):
     """Something runs on and on without time passing."""
 
 
-class _Timer(asyncio.TimerHandle):
-    """A timer that orders by (microsecond, sequence)."""
+class NumberedTask(asyncio.Task[Any]):
+    """A task that hashes to the number of its creation on its loop, not to its address."""
 
-    __slots__ = ("key",)
+    def __init__(self, coro: Any, number: int, **options: Any) -> None:
+        self.number = number  # first: asyncio puts every task into a set while it is being made
+        super().__init__(coro, **options)
 
-    key: tuple[int, int]
+    def __hash__(self) -> int:
+        return self.number
 
-    def __lt__(self, other: object) -> bool:
-        return isinstance(other, _Timer) and self.key < other.key
+    def __eq__(self, other: object) -> bool:
+        return self is other
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
     """The loop. ``network`` supplies connections; everything that would touch the machine is refused."""
 
-    def __init__(self, network: Any = None) -> None:
+    def __init__(self, network: Any = None, shuffle: random.Random | None = None) -> None:
         self.network = network
         self.now_us = 0
         self.turn_count = 0
+        self._shuffle = shuffle
         self._sequence = 0
+        self._task_count = 0
+        self._turns_now = 0
         self._ready: deque[asyncio.Handle] = deque()
-        self._timers: list[_Timer] = []
+        self._timers: list[tuple[int, int, asyncio.TimerHandle]] = []
         self._is_running = False
         self._is_closed = False
         self._is_stopping = False
         self._debug = False
-        self._processes: weakref.WeakKeyDictionary[asyncio.Task[Any], str] = weakref.WeakKeyDictionary()
+        self._processes: weakref.WeakKeyDictionary[NumberedTask, str] = weakref.WeakKeyDictionary()
         self.errors: list[dict[str, Any]] = []
         """What tasks raised and nobody took: a simulated run fails when there is any."""
 
@@ -85,10 +97,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def call_at(
         self, when: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
-        timer = _Timer(when, callback, args, self, context)
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
         self._sequence += 1
-        timer.key = (max(self.now_us, round(when * 1_000_000)), self._sequence)
-        heapq.heappush(self._timers, timer)
+        heapq.heappush(self._timers, (max(self.now_us, round(when * 1_000_000)), self._sequence, timer))
         return timer
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
@@ -102,33 +113,49 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._is_running = True
         self._is_stopping = False
         events._set_running_loop(self)
-        turns_now = 0
         try:
             while not self._is_stopping:
                 if not self._ready:
                     self._jump()
-                    turns_now = 0
+                if self._shuffle is not None and len(self._ready) > 1:
+                    self._shuffle_tasks(self._shuffle)
                 for _ in range(len(self._ready)):
                     handle = self._ready.popleft()
                     if not handle._cancelled:
                         handle._run()
                 self.turn_count += 1
-                turns_now += 1
-                if turns_now > TURNS_PER_INSTANT_MAX:
-                    raise LivelockError(f"no time has passed for {turns_now} turns at {self.time():.6f} s; {self._waiting()}")
+                self._turns_now += 1
+                if self._turns_now > TURNS_PER_INSTANT_MAX:
+                    raise LivelockError(
+                        f"no time has passed for {self._turns_now} turns at {self.time():.6f} s; {self._waiting()}"
+                    )
         finally:
             self._is_running = False
             events._set_running_loop(None)
 
     def _jump(self) -> None:
         """To the next moment at which anything happens."""
-        while self._timers and self._timers[0]._cancelled:
-            heapq.heappop(self._timers)
-        if not self._timers:
+        timers = self._timers
+        while timers and timers[0][2]._cancelled:
+            heapq.heappop(timers)
+        if not timers:
             raise DeadEndError(f"nothing left to do at {self.time():.6f} s; {self._waiting()}")
-        self.now_us = max(self.now_us, self._timers[0].key[0])
-        while self._timers and self._timers[0].key[0] <= self.now_us:
-            self._ready.append(heapq.heappop(self._timers))
+        if timers[0][0] > self.now_us:  # a timer may also be due at once: then no time passes, and it counts as spinning
+            self.now_us = timers[0][0]
+            self._turns_now = 0
+        while timers and timers[0][0] <= self.now_us:
+            self._ready.append(heapq.heappop(timers)[2])
+
+    def _shuffle_tasks(self, shuffle: random.Random) -> None:
+        """Permute the steps of tasks among the places they hold; everything else keeps its own."""
+        handles = list(self._ready)
+        places = [index for index, handle in enumerate(handles) if _is_task_step(handle)]
+        if len(places) > 1:
+            steps = [handles[index] for index in places]
+            shuffle.shuffle(steps)
+            for index, step in zip(places, steps, strict=True):
+                handles[index] = step
+            self._ready = deque(handles)
 
     def _waiting(self) -> str:
         names = sorted(task.get_name() for task in asyncio.all_tasks(self) if not task.done())
@@ -176,7 +203,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return asyncio.Future(loop=self)
 
     def create_task(self, coro: Any, *, name: str | None = None, context: contextvars.Context | None = None) -> asyncio.Task[Any]:
-        task = asyncio.Task(coro, loop=self, name=name, context=context)
+        self._task_count += 1
+        task = NumberedTask(coro, self._task_count, loop=self, name=name, context=context)
         process = PROCESS.get() if context is None else context.get(PROCESS)
         if process is not None:
             self._processes[task] = process
@@ -192,7 +220,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """End every task of a process, as kill -9 would: cut its connections first, so that nothing it says is heard."""
         for _ in range(3):  # what is cancelled may start something on its way out
             tasks = [task for task, name in self._processes.items() if name == process and not task.done()]
-            for task in sorted(tasks, key=lambda task: task.get_name()):
+            for task in sorted(tasks, key=lambda task: task.number):
                 task.cancel()
             if tasks:
                 await asyncio.wait(tasks, timeout=60)
@@ -221,15 +249,53 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return await self.network.connect(self, protocol_factory, _one_host(host), port, **options)
 
     async def getaddrinfo(self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> Any:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))]
+        try:
+            address = ipaddress.ip_address("127.0.0.1" if host in {None, "", "localhost"} else host)
+        except ValueError:
+            raise socket.gaierror(socket.EAI_NONAME, f"there is no name service in virtual time: {host}") from None
+        number = int(port or 0)
+        if address.version == 6:
+            return [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", (str(address), number, 0, 0))]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (str(address), number))]
 
-    # --- refused ------------------------------------------------------------------------------------------------------
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> NoReturn:
-        raise RuntimeError(f"threads do not exist in virtual time: {func!r}")
+_REFUSED = {
+    "run_in_executor": "threads",
+    "set_default_executor": "threads",
+    "add_signal_handler": "signals",
+    "remove_signal_handler": "signals",
+    "subprocess_exec": "processes",
+    "subprocess_shell": "processes",
+    "add_reader": "file descriptors",
+    "add_writer": "file descriptors",
+    "connect_read_pipe": "pipes",
+    "connect_write_pipe": "pipes",
+    "sock_accept": "sockets",
+    "sock_connect": "sockets",
+    "sock_recv": "sockets",
+    "sock_sendall": "sockets",
+    "create_datagram_endpoint": "datagrams",
+    "create_unix_connection": "Unix sockets",
+    "create_unix_server": "Unix sockets",
+    "start_tls": "TLS",
+}
+"""What would touch the machine or another thread, and would make a run depend on it."""
 
-    def add_signal_handler(self, sig: int, callback: Any, *args: Any) -> NoReturn:
-        raise RuntimeError("signals do not exist in virtual time")
+
+def _refuse(method: str, thing: str) -> Callable[..., NoReturn]:
+    def refused(self: VirtualLoop, *args: Any, **options: Any) -> NoReturn:
+        shown = ", ".join(repr(argument) for argument in args)
+        raise RuntimeError(f"{thing} do not exist in virtual time: {method}({shown})")
+
+    return refused
+
+
+for _method, _thing in _REFUSED.items():
+    setattr(VirtualLoop, _method, _refuse(_method, _thing))
+
+
+def _is_task_step(handle: asyncio.Handle) -> bool:
+    return isinstance(getattr(handle._callback, "__self__", None), asyncio.Task)  # type: ignore[attr-defined]
 
 
 def _one_host(host: Any) -> str:

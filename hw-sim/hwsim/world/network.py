@@ -1,7 +1,8 @@
 """Connections in memory, with latency and faults: what ``websockets`` and ``pymodbus`` see as sockets.
 
 Bytes written at one end arrive at the other after the link's latency, in order. Faults are aimed at a listening port: connect
-refused, reset, half-open (bytes vanish, nobody is told), stalled (bytes wait), one byte at a time.
+refused, reset, half-open (bytes vanish, nobody is told), stalled (bytes wait), one byte at a time. ``Network.own_link`` takes one
+connection out of its port's link, to aim at one charger alone.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ import asyncio
 import contextvars
 import random
 import socket
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 HIGH_WATER = 64 * 1024
 """Bytes on their way before the writer is told to pause; asyncio's own default."""
+SEGMENT_BYTES = 64 * 1024
+"""The most that arrives at once, as from a real socket; so a reader that pauses is not given a megabyte all the same."""
 
 
 @dataclass
@@ -27,6 +31,8 @@ class Link:
     is_refusing: bool = False
     is_silent: bool = False
     """Half-open: what is written is lost, and nobody is told."""
+    is_server_unheard: bool = False
+    """Half-open in one direction: only what the listening side writes is lost."""
     is_stalled: bool = False
     """Nothing arrives until this ends."""
     is_dribbling: bool = False
@@ -44,8 +50,11 @@ class Pipe(asyncio.Transport):
         link: Link,
         addresses: tuple[Any, Any],
         context: contextvars.Context,
+        *,
+        is_server: bool,
     ) -> None:
         super().__init__({"sockname": addresses[0], "peername": addresses[1]})
+        self.is_server = is_server
         self._context = context
         self._network = network
         self._loop = loop
@@ -58,8 +67,8 @@ class Pipe(asyncio.Transport):
         self._is_lost = False
         self._is_paused = False
         self._is_reading = True
-        self._held: list[bytes] = []
-        self._is_eof_held = False
+        self._held: deque[bytes | None] = deque()
+        """Arrived while the reader was paused; None is the end of the stream."""
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -67,13 +76,15 @@ class Pipe(asyncio.Transport):
         if self._is_closing or self._is_lost or not data:
             return
         content = bytes(data)
-        if self._link.is_silent:
+        if self._is_unheard:
             return
-        if self._link.is_dribbling:
-            for index in range(len(content)):
-                self._send(content[index : index + 1])
-        else:
-            self._send(content)
+        size = 1 if self._link.is_dribbling else SEGMENT_BYTES
+        for start in range(0, len(content), size):
+            self._send(content[start : start + size])
+
+    @property
+    def _is_unheard(self) -> bool:
+        return self._link.is_silent or (self.is_server and self._link.is_server_unheard)
 
     def _send(self, content: bytes) -> None:
         peer = self.peer
@@ -101,7 +112,7 @@ class Pipe(asyncio.Transport):
         return True
 
     def write_eof(self) -> None:
-        if self.peer is not None and not self._link.is_silent:
+        if self.peer is not None and not self._is_unheard:
             self._after(self.peer._receive_eof)
 
     def get_write_buffer_size(self) -> int:
@@ -113,39 +124,43 @@ class Pipe(asyncio.Transport):
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def _receive(self, content: bytes) -> None:
+        self._arrive(content)
+
+    def _receive_eof(self) -> None:
+        self._arrive(None)
+
+    def _arrive(self, content: bytes | None) -> None:
         if self._is_lost:
             return
-        if not self._is_reading:
+        if not self._is_reading or self._held:  # what came earlier is handed over first
             self._held.append(content)
+        else:
+            self._hand_over(content)
+
+    def _hand_over(self, content: bytes | None) -> None:
+        if content is None:
+            keep_open = self._protocol.eof_received()  # type: ignore[attr-defined]
+            if not keep_open:
+                self.close()
             return
         self._unread -= len(content)
         writer = self.peer
         if writer is not None and writer._is_paused and self._unread < HIGH_WATER // 2 and not writer._is_lost:
             writer._is_paused = False
-            writer._protocol.resume_writing()
+            writer._context.run(writer._protocol.resume_writing)
         self._protocol.data_received(content)  # type: ignore[attr-defined]
 
-    def _receive_eof(self) -> None:
-        if self._is_lost:
-            return
-        if not self._is_reading:
-            self._is_eof_held = True
-            return
-        keep_open = self._protocol.eof_received()  # type: ignore[attr-defined]
-        if not keep_open:
-            self.close()
+    def _hand_over_held(self) -> None:
+        while self._held and self._is_reading and not self._is_lost:
+            self._hand_over(self._held.popleft())
 
     def pause_reading(self) -> None:
         self._is_reading = False
 
     def resume_reading(self) -> None:
         self._is_reading = True
-        held, self._held = self._held, []
-        for content in held:
-            self._loop.call_soon(self._receive, content, context=self._context)
-        if self._is_eof_held:
-            self._is_eof_held = False
-            self._loop.call_soon(self._receive_eof, context=self._context)
+        if self._held:
+            self._loop.call_soon(self._hand_over_held, context=self._context)
 
     def is_reading(self) -> bool:
         return self._is_reading
@@ -160,14 +175,14 @@ class Pipe(asyncio.Transport):
             return
         self._is_closing = True
         peer = self.peer
-        if peer is not None and not self._link.is_silent:
+        if peer is not None and not self._is_unheard:
             self._after(peer._receive_eof)
         self._loop.call_soon(self._lose, None, context=self._context)
 
     def abort(self) -> None:
         self._is_closing = True
         peer = self.peer
-        if peer is not None and not self._link.is_silent:
+        if peer is not None and not self._is_unheard:
             self._after(lambda: peer._lose(ConnectionResetError("reset by peer")))
         self._loop.call_soon(self._lose, None, context=self._context)
 
@@ -254,7 +269,16 @@ class Network:
         """The way to a port, for setting faults."""
         return self.links.setdefault(port, Link())
 
-    def listen(self, loop: Any, factory: Callable[[], Any], host: str, port: int, **_options: Any) -> Listener:
+    def own_link(self, end: Any) -> Link:
+        """From now on the connection of this transport has a link to itself, at first like the one it had."""
+        link: Link = replace(end._link)
+        for pipe in (end, end.peer):
+            if pipe is not None:
+                pipe._link = link
+        return link
+
+    def listen(self, loop: Any, factory: Callable[[], Any], host: str, port: int, **options: Any) -> Listener:
+        _refuse_tls(options)
         if port == 0:
             self._next_port += 1
             port = self._next_port
@@ -264,20 +288,25 @@ class Network:
         self.listeners[port] = listener
         return listener
 
-    async def connect(self, loop: Any, factory: Callable[[], Any], host: str, port: int, **_options: Any) -> tuple[Pipe, Any]:
+    async def connect(self, loop: Any, factory: Callable[[], Any], host: str, port: int, **options: Any) -> tuple[Pipe, Any]:
+        _refuse_tls(options)
         link = self.link(port)
         await asyncio.sleep(link.latency_us / 1_000_000)
         listener = self.listeners.get(port)
         if listener is None or link.is_refusing:
             raise ConnectionRefusedError(111, f"connection refused: {host}:{port}")
-        if link.is_silent or link.is_stalled:
+        if link.is_silent or link.is_server_unheard or link.is_stalled:
             await asyncio.sleep(30)
             raise TimeoutError(f"no answer from {host}:{port}")
         self._next_port += 1
         client_address = ("127.0.0.1", self._next_port)
         client_protocol, server_protocol = factory(), listener.context.copy().run(listener.factory)
-        client = Pipe(self, loop, client_protocol, link, (client_address, listener.address), contextvars.copy_context())
-        server = Pipe(self, loop, server_protocol, link, (listener.address, client_address), listener.context.copy())
+        client = Pipe(
+            self, loop, client_protocol, link, (client_address, listener.address), contextvars.copy_context(), is_server=False
+        )
+        server = Pipe(
+            self, loop, server_protocol, link, (listener.address, client_address), listener.context.copy(), is_server=True
+        )
         client.peer, server.peer = server, client
         self.pipes[id(client)] = client
         self.pipes[id(server)] = server
@@ -287,8 +316,7 @@ class Network:
 
     def reset(self, port: int, chance: float = 1.0) -> int:
         """Cut the connections to a port, each by ``chance``. Returns how many were cut."""
-        link = self.link(port)
-        ends = [pipe for pipe in self.pipes.values() if pipe._link is link and pipe.get_extra_info("sockname")[1] == port]
+        ends = [pipe for pipe in self.pipes.values() if pipe.is_server and pipe.get_extra_info("sockname")[1] == port]
         cut = [pipe for pipe in ends if self.random.random() < chance]
         for pipe in cut:
             for end in (pipe, pipe.peer):
@@ -312,3 +340,10 @@ class Network:
                 action()
             else:
                 self.stalled.append((stalled_link, action))
+
+
+def _refuse_tls(options: dict[str, Any]) -> None:
+    """A test that asks for TLS must not be told that it has it; an existing socket cannot be had at all."""
+    for option in ("ssl", "sock"):
+        if options.get(option):
+            raise RuntimeError(f"there is no {option}= in virtual time: use a real socket")

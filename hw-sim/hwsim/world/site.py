@@ -31,7 +31,7 @@ from hwsim.models.station16 import Station16
 from hwsim.station.client import StationClient
 from hwsim.world.broker import Backend, SimBroker, SimTransport
 from hwsim.world.clock import SeededIds, VirtualClock
-from hwsim.world.disk import Disk, SimStore
+from hwsim.world.disk import Disk, SimMemory, SimStore
 from hwsim.world.faults import OCPP_PORT, FaultPlan
 from hwsim.world.loop import VirtualLoop
 from hwsim.world.meters import SimMeter, SimMeters
@@ -100,6 +100,7 @@ class World:
         self.network = Network(random.Random(self.rng.random()))
         self.clock = VirtualClock(loop)
         self.disk = Disk(folder / "ledger.db")
+        self.memory = SimMemory()
         self.backend = Backend()
         self.broker = SimBroker(loop, random.Random(self.rng.random()), self.backend)
         self.report = Report(options.seed)
@@ -199,6 +200,7 @@ class World:
         parts = Parts(
             credentials=lambda name: name.encode(),
             store=store,
+            memory=self.memory,
             epoch=store.epoch,
             clock=self.clock,
             ids=SeededIds(self.rng),

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from support.plant import GRID, MAIN, Bench, of, plant, records
 
-from edgectl.domain.decisions import InstallFallback, SetLimit
+from edgectl.core.controller import Controller
+from edgectl.domain.decisions import InstallFallback, Remember, SetLimit
 from edgectl.domain.events import (
     ChargerConnected,
     ConnectorStatus,
@@ -22,7 +23,7 @@ from edgectl.domain.events import (
 from edgectl.domain.ids import ChargerId, EvseId
 from edgectl.domain.phases import Phase, Phases
 from edgectl.domain.reasons import Cause
-from edgectl.domain.records import EventKept, LimitKept
+from edgectl.domain.records import EventKept, LimitKept, Restored
 from edgectl.domain.site import Charger, MeterLoss, Strategy
 
 
@@ -329,3 +330,13 @@ def test_an_unanswered_raise_counts_as_if_it_had_arrived(outcome: Outcome) -> No
     order = bench.orders[EvseId(ChargerId("A"), 1)]
     bench.put(LimitAnswered(ChargerId("A"), 1, order.order_number, outcome))
     assert bench.controller.picture(bench.now).circuits[0].reserved_ma.l1 == order.limit_ma == 32_000
+
+
+def test_who_a_charger_is_is_remembered_once_and_known_after_a_restart() -> None:
+    bench = Bench(plant("A"))
+    (told,) = of(Remember, [d for d in bench.boot("A") if isinstance(d, Remember) and d.kind == "adopted-chargers"])
+    assert told.document["vendor"] == "Vendor"
+    bench.drop("A")
+    assert [d for d in bench.boot("A") if isinstance(d, Remember)] == []
+    after = Controller(plant("A"), Restored(), bench.ids, bench.now, known_chargers={"A": told.document})
+    assert after.picture(bench.now).chargers[0].model == "Model"

@@ -36,6 +36,7 @@ from edgectl.runtime import engine as engine_module
 from edgectl.runtime.engine import Engine
 from edgectl.runtime.health import HealthWatch
 from edgectl.runtime.inbox import Inbox
+from hwsim.world.disk import SimMemory
 
 A = ChargerId("A")
 
@@ -107,6 +108,7 @@ class Rig:
     def __init__(self) -> None:
         self.clock, self.store, self.links, self.publisher, self.inbox = Clock(), HeldStore(), Links(), Publisher(), Inbox()
         self.periods = 0
+        self.memory = SimMemory()
         controller = Controller(plant("A"), Restored(), Bench(plant("A")).ids, self.clock.now())
         self.health = HealthWatch(self.clock, self._period)
         self.engine = Engine(
@@ -116,6 +118,7 @@ class Rig:
             store=self.store,
             links=self.links,
             publisher=self.publisher,
+            memory=self.memory,
             health=self.health,
         )
         self.engine.handle(ChargerConnected(A, 1, "ocpp1.6", "127.0.0.1", 1))

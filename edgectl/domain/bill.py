@@ -1,4 +1,4 @@
-"""A session as the billing record the backend gets (MQTT contract, ``billing/session``)."""
+"""A session as everybody outside gets it: the ``session`` of the billing record (MQTT contract, ``billing/session``)."""
 
 from __future__ import annotations
 
