@@ -19,7 +19,7 @@ from edgectl.config.sections import SectionOf
 from edgectl.config.tokens import read_tokens
 from edgectl.domain.ids import SiteId
 from edgectl.domain.settings import Settings
-from edgectl.domain.site import Balancing, Site, Token
+from edgectl.domain.site import Balancing, Site, Strategy, Token
 
 
 def load(path: Path, *, known_models: frozenset[str] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -81,6 +81,10 @@ def _compose(file: SiteFile, path: Path, known_models: frozenset[str] | None) ->
     chargers = compose_chargers(file.chargers, file.charger_defaults, file.circuits, file.site.voltage)
     check_addresses(file.ocpp, file.web)
     balancing = file.balancing
+    if balancing.strategy is Strategy.DEPARTURE:
+        balancing.at("strategy").warn(
+            "vehicles do not tell their departure to edgectl yet, so they share fairly", "write `fair` or `priority`"
+        )
     site = Site(
         id=SiteId(file.site.id or ""),
         circuits=circuits,

@@ -57,7 +57,7 @@ authorization:
   # tokens: tokens.yaml
 
 balancing:
-  strategy: fair                   # fair | priority | departure
+  strategy: fair                   # fair | priority
 
 mqtt:                              # empty: the site runs, records and waits
   # broker: mqtts://broker.example.com:8883
