@@ -8,6 +8,8 @@ from dataclasses import dataclass
 MIN_A = 6.0
 """IEC 61851-1: below this pilot a car stops."""
 VOLTAGE_V = 230.0
+WAKE_S = 40.0
+"""How long a sleeping car takes until its on-board charger is up again."""
 
 
 @dataclass
@@ -23,9 +25,12 @@ class Car:
     token: str = "04A1"
     reaction_s: float = 2.0
     """How long it takes to follow a new limit; the standard allows 5 s."""
+    sleeps_after_s: float = float("inf")
+    """After so long without current it sleeps, and wakes ``WAKE_S`` after it is offered some again."""
     drawn_a: float = 0.0
     _target_a: float = 0.0
     _changes_at_s: float = 0.0
+    _paused_since_s: float | None = None
 
     @property
     def is_full(self) -> bool:
@@ -40,16 +45,27 @@ class Car:
         if self.is_full:
             return 0.0
         taper = min(1.0, (1.0 - self.energy_wh / self.battery_wh) / 0.1)
-        return max(MIN_A, self.max_a * taper)
+        return min(self.max_a, max(MIN_A, self.max_a * taper))
 
     def follow(self, offered_a: float, now_s: float) -> None:
         """Take note of the pilot; the current follows after the reaction time."""
         target_a = min(offered_a, self.wish_a()) if offered_a >= MIN_A else 0.0
         if abs(target_a - self._target_a) > 0.05:
+            is_asleep = self._paused_since_s is not None and now_s - self._paused_since_s >= self.sleeps_after_s
+            self._changes_at_s = now_s + self.reaction_s + (WAKE_S if is_asleep and target_a > 0 else 0.0)
             self._target_a = target_a
-            self._changes_at_s = now_s + self.reaction_s
         if now_s >= self._changes_at_s:
             self.drawn_a = self._target_a
+        if self.drawn_a > 0:
+            self._paused_since_s = None
+        elif self._paused_since_s is None:
+            self._paused_since_s = now_s
+
+    def cut_off(self, now_s: float) -> None:
+        """The contactor opens: no current from this moment on, whatever the pilot said."""
+        self.drawn_a = self._target_a = 0.0
+        if self._paused_since_s is None:
+            self._paused_since_s = now_s
 
     def charge(self, seconds: float) -> float:
         """Energy taken in this span, Wh."""
