@@ -16,9 +16,12 @@ class MqttBackend:
     def __init__(self, host: str, port: int, site: str) -> None:
         self.backend = Backend()
         self._lock = threading.Lock()
+        self.is_listening = threading.Event()
+        """Set once the broker delivers to it; what was published before had no reader."""
         self._root = f"edgectl/v1/{site}"
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, "demo-backend", protocol=mqtt.MQTTv5)
         self._client.on_connect = self._on_connect
+        self._client.on_subscribe = lambda *_: self.is_listening.set()
         self._client.on_message = self._on_message
         self._client.connect_async(host, port)
         self._client.loop_start()

@@ -118,6 +118,7 @@ async def _start(folder: Path, stack: contextlib.AsyncExitStack, seed: int, *, h
         stack.push_async_callback(broker.stop)
         backend = MqttBackend("127.0.0.1", settings.mqtt.port, settings.site.id)
         stack.callback(backend.stop)
+        await asyncio.to_thread(backend.is_listening.wait, 10)
         broker_words = f"mosquitto on 127.0.0.1:{settings.mqtt.port}"
     else:
         print("No broker can be had, so the demo runs without: sessions are kept on disk and wait.", file=sys.stderr)
