@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hwsim.demo.summary import Progress
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "hwsim", "demo"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'hw-sim'}"}
+
+
+@pytest.fixture(autouse=True)
+def _one_demo_at_a_time() -> Iterator[None]:
+    """Two demos side by side would hand each other the ports that the one has just freed."""
+    with (Path(tempfile.gettempdir()) / "edgectl-demo-test.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def children_of(pid: int) -> list[int]:
