@@ -67,9 +67,9 @@ class Car:
         if self._paused_since_s is None:
             self._paused_since_s = now_s
 
-    def charge(self, seconds: float) -> float:
-        """Energy taken in this span, Wh."""
-        taken_wh = self.drawn_a * VOLTAGE_V * self.phase_count * seconds / 3600
+    def charge(self, seconds: float, wired_count: int = 3) -> float:
+        """Energy taken in this span at an EVSE with so many phases, Wh."""
+        taken_wh = self.drawn_a * VOLTAGE_V * min(self.phase_count, wired_count) * seconds / 3600
         self.energy_wh += taken_wh
         return taken_wh
 

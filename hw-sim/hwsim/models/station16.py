@@ -1,7 +1,9 @@
 """An OCPP 1.6 charge point, sans-IO: frames in, frames out, and the current it really draws.
 
 It behaves as the better units do (ordered offline queue that survives a power cut, profiles by the book); ``faults`` switches on,
-by name, what the others do. Time comes in with every call: ``now_s`` is monotonic, the wall clock is ``now_s + wall_offset_s``.
+by name, what the others do (``personalities``). Time comes in with every call: ``now_s`` is monotonic, the wall clock is
+``now_s + wall_offset_s``. Whoever carries it calls ``advance`` twice a second or so, hands over what arrives with ``received``,
+sends ``take_frames`` after each, and closes the link when ``take_close`` says so.
 """
 
 from __future__ import annotations
@@ -13,62 +15,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from hwsim.models.car import MIN_A, VOLTAGE_V, Car
+from hwsim.models import personalities, station16_requests
+from hwsim.models.car import MIN_A, Car
+from hwsim.models.configuration import Configuration
+from hwsim.models.evse import Evse, Transaction
 from hwsim.models.profiles import ProfileStore
 
 ANSWER_TIMEOUT_S = 30.0
-RETRY_S = 20.0
-FAULTS = frozenset(
-    {
-        "ignore-profiles",  # Accepted, but nothing changes
-        "reject-profiles",  # Rejected
-        "mute-profiles",  # never answers SetChargingProfile
-        "obey-late",  # follows a new limit after 30 s
-        "overdraw",  # draws 10 % more than allowed
-        "whole-amps",  # rounds limits down to whole amps
-        "forget-on-disconnect",  # loses all profiles with the socket, then full power
-        "clock-1970",  # its clock starts in 1970 and is never set
-        "repeat-start",  # sends StartTransaction again with a new message id
-        "repeat-stop",  # sends StopTransaction again with a new message id
-        "lose-start-answer",  # forgets the transaction id it was given, and stops with -1
-        "register-resets",  # its energy register restarts at 0 with each session
-        "no-transaction-id",  # MeterValues without transactionId
-        "no-boot",  # sends no BootNotification when it reconnects
-        "slow",  # answers after 8 s
-    }
-)
-
-
-@dataclass
-class Transaction:
-    token: str
-    began_s: float
-    began_wall_s: float
-    meter_start_wh: int
-    id: int | None = None
-    key: str = ""
-
-
-@dataclass
-class Evse:
-    number: int
-    car: Car | None = None
-    status: str = "Available"
-    transaction: Transaction | None = None
-    register_wh: float = 0.0
-    is_authorising: bool = False
-    is_allowed: bool = False
-    offered_a: float = 0.0
-    offered_since_s: float = 0.0
-    pending_offer_a: float | None = None
-    drawn_a: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """On the site's phases."""
-    told_status: str = ""
+RESET_S = 1.0
+"""From the answer to a Reset until the link closes."""
+QUEUED_VALUES_MAX = 100
+"""Messages that may wait when another MeterValues would join them: it is dropped, transaction messages never are."""
 
 
 @dataclass
 class _Message:
-    """A transaction message in the persistent queue. ``fill`` names the transaction whose id goes in when it is sent."""
+    """A transaction message in the persistent queue. The transaction's id goes in when it is sent: it may come meanwhile."""
 
     action: str
     payload: dict[str, Any]
@@ -77,6 +39,18 @@ class _Message:
     """The transaction a StartTransaction opens; its answer brings the id."""
     attempts: int = 0
     not_before_s: float = 0.0
+    message_id: str = ""
+    """Of the first attempt."""
+
+
+@dataclass
+class _Pending:
+    """The call that waits for its answer: one at a time."""
+
+    message_id: str
+    action: str
+    context: Any
+    until_s: float
 
 
 class Station16:
@@ -95,43 +69,51 @@ class Station16:
         faults: frozenset[str] = frozenset(),
         known_tokens: frozenset[str] = frozenset(),
     ) -> None:
-        unknown = faults - FAULTS
-        if unknown:
-            raise ValueError(f"no such fault: {sorted(unknown)}")
         self.identity = identity
         self.wiring = wiring
         self.max_a = max_a
-        self.faults = faults
-        self.evses = {number: Evse(number, register_wh=rng.randrange(1000, 900_000)) for number in range(1, evse_count + 1)}
-        self.profiles = ProfileStore()
+        """Of each connector."""
+        self.faults = personalities.check(faults)
+        self.evses = {
+            number: Evse(number, wiring, faults, register_wh=rng.randrange(1000, 900_000)) for number in range(1, evse_count + 1)
+        }
+        self.profiles = ProfileStore(capacity=2 if "profile-table-full" in faults else 32)
+        self.configuration = Configuration(
+            NumberOfConnectors=str(evse_count), MeterValueSampleInterval=str(max(1, round(meter_interval_s)))
+        )
+        self.known_tokens = known_tokens
+        """Whom it lets charge while it cannot ask."""
+        self.list_version = 0
         self.is_connected = False
         self.is_booted = False
-        self.heartbeat_s = 300.0
-        self.meter_interval_s = meter_interval_s
+        self.is_powered = True
         self.sent_count = 0
         self.limits_received = 0
         self.closed_transactions = 0
         self.started_transactions = 0
         self.rejected_tokens = 0
         self.discarded: list[str] = []
+        """Transaction messages it gave up on."""
         self._rng = rng
         self._wall_offset_s = wall_offset_s
-        self._known_tokens = known_tokens
         self._queue: deque[_Message] = deque()
         self._urgent: deque[tuple[str, dict[str, Any], Any]] = deque()
         self._outgoing: list[str] = []
-        self._pending: tuple[str, str, Any, float] | None = None
+        self._pending: _Pending | None = None
         self._late: list[tuple[float, str]] = []
         self._message_number = rng.randrange(1, 1_000_000)
         self._has_booted_before = False
-        self._boot_at_s = 0.0
+        self._closes_link = False
+        self._has_sent_orphan = "orphan-stop" not in faults
+        self._boot_at_s = float("inf")
         self._beat_at_s = float("inf")
+        self._reset_at_s = float("inf")
         self._meter_at_s: dict[int, float] = {}
         self._advanced_s: float | None = None
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
-    def _stamp(self, now_s: float) -> str:
+    def stamp(self, now_s: float) -> str:
         return datetime.fromtimestamp(self.wall_s(now_s), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def wall_s(self, now_s: float) -> float:
@@ -141,18 +123,20 @@ class Station16:
 
     def connected(self, now_s: float) -> None:
         self.is_connected = True
+        self._closes_link = False
         self._pending = None
         self._outgoing.clear()
         self._urgent.clear()
+        for evse in self.evses.values():
+            evse.told_status = ""
         if self._has_booted_before:
             self.is_booted = True
-            for evse in self.evses.values():
-                evse.told_status = ""
-            self._report_statuses(now_s)
+            self.report_statuses(now_s)
         else:
-            self._boot(now_s)
+            self.boot(now_s)
 
-    def _boot(self, now_s: float) -> None:
+    def boot(self, now_s: float) -> None:
+        """Say who we are; until that is accepted nothing else is said."""
         self.is_booted = False
         self._boot_at_s = float("inf")
         payload = {
@@ -161,8 +145,11 @@ class Station16:
             "firmwareVersion": "1.0",
             "chargePointSerialNumber": self.identity,
         }
-        self._urgent.appendleft(("BootNotification", payload, "boot"))
+        self._urgent.appendleft(("BootNotification", payload, None))
         self._pump(now_s)
+        if "two-at-once" in self.faults and self.is_connected:
+            status = {"connectorId": 0, "errorCode": "NoError", "status": "Available", "timestamp": self.stamp(now_s)}
+            self._emit([2, self._new_id(), "StatusNotification", status])  # its answer is for nobody
 
     def disconnected(self, now_s: float) -> None:
         self.is_connected = False
@@ -177,32 +164,53 @@ class Station16:
             message.not_before_s = 0.0
 
     def power_cut(self, now_s: float) -> None:
-        """Off and on again: the transaction ends, its stop is queued with the last register."""
+        """No power from now on: the transactions end, their stops are queued with the last register."""
         self.disconnected(now_s)
         for evse in self.evses.values():
-            if evse.transaction is not None:
-                self._stop(evse, "PowerLoss", now_s)
-            evse.is_allowed = False
-        self.profiles.forget(keep_persistent=True)
-        self._has_booted_before = False
+            if "register-backwards" in self.faults:
+                evse.register_wh = max(0.0, evse.register_wh - self._rng.uniform(60, 70))
+            self.stop(evse, "PowerLoss", now_s)
+        self._restart()
+        self.is_powered = False
+
+    def power_restored(self, now_s: float) -> None:
+        self.is_powered = True
+        for evse in self.evses.values():
+            if evse.car is not None and evse.status == "Available":
+                self._set_status(evse, "Preparing", now_s)
+
+    def reset(self, kind: str, now_s: float) -> None:
+        """``Soft`` or ``Hard``: transactions end, the link closes, it starts again and boots."""
+        for evse in self.evses.values():
+            self.stop(evse, f"{kind}Reset", now_s)
+        self._reset_at_s = now_s + RESET_S
+
+    def _restart(self) -> None:
+        self.profiles.forget(keep_persistent="forget-on-reboot" not in self.faults)
+        self._has_booted_before = self._has_booted_before and "no-boot" in self.faults
 
     def received(self, text: str, now_s: float) -> None:
         frame = json.loads(text)
+        pending = self._pending
         if frame[0] == 2:
             self._on_call(frame[1], frame[2], frame[3], now_s)
-        elif self._pending is not None and frame[1] == self._pending[0]:
-            _, action, context, _ = self._pending
+        elif pending is not None and frame[1] == pending.message_id:
             self._pending = None
             if frame[0] == 3:
-                self._on_answer(action, context, frame[2], now_s)
+                self._on_answer(pending.action, pending.context, frame[2], now_s)
             else:
-                self._on_error(action, context, now_s)
+                self._on_error(pending.action, pending.context, now_s)
         self._pump(now_s)
 
     def take_frames(self) -> list[str]:
         frames, self._outgoing = self._outgoing, []
         self.sent_count += len(frames)
         return frames
+
+    def take_close(self) -> bool:
+        """Whether the link is to be closed now: it restarts."""
+        closes, self._closes_link = self._closes_link, False
+        return closes
 
     def _pump(self, now_s: float) -> None:
         """Send the next call, if none is under way: the urgent ones, then the queue in order."""
@@ -213,70 +221,88 @@ class Station16:
             if action != "BootNotification" and not self.is_booted:
                 self._urgent.append((action, payload, context))
                 return
-            self._call(action, payload, context, now_s)
+            self._call(self._new_id(), action, payload, context, now_s)
         elif self.is_booted and self._queue and self._queue[0].not_before_s <= now_s:
             message = self._queue[0]
             payload = dict(message.payload)
             transaction = message.transaction
-            if transaction is not None:
-                number = -1 if transaction.id is None or "lose-start-answer" in self.faults else transaction.id
-                if message.action == "StopTransaction" or "no-transaction-id" not in self.faults:
-                    payload["transactionId"] = number
+            if transaction is not None and (message.action == "StopTransaction" or "no-transaction-id" not in self.faults):
+                payload["transactionId"] = -1 if transaction.id is None else transaction.id
             message.attempts += 1
-            self._call(message.action, payload, message, now_s)
+            is_repeat = message.attempts > 1 and "same-id-retry" in self.faults
+            message_id = message.message_id if is_repeat else self._new_id()
+            message.message_id = message.message_id or message_id
+            self._call(message_id, message.action, payload, message, now_s)
 
-    def _call(self, action: str, payload: dict[str, Any], context: Any, now_s: float) -> None:
+    def _call(self, message_id: str, action: str, payload: dict[str, Any], context: Any, now_s: float) -> None:
+        self._pending = _Pending(message_id, action, context, now_s + ANSWER_TIMEOUT_S)
+        self._emit([2, message_id, action, payload])
+
+    def _new_id(self) -> str:
         self._message_number += 1
-        message_id = f"{self._message_number:x}"
-        self._pending = (message_id, action, context, now_s + ANSWER_TIMEOUT_S)
-        self._outgoing.append(json.dumps([2, message_id, action, payload], separators=(",", ":")))
+        return f"{self._message_number:x}"
+
+    def _emit(self, frame: list[Any]) -> None:
+        text = json.dumps(frame, separators=(",", ":"))
+        if "broken-frames" in self.faults and self._rng.random() < 0.1:
+            self._outgoing.append(text[: len(text) // 2])
+        self._outgoing.append(text)
 
     # --- answers to our calls -----------------------------------------------------------------------------------------
 
     def _on_answer(self, action: str, context: Any, payload: dict[str, Any], now_s: float) -> None:
         if action == "BootNotification":
-            if payload["status"] == "Accepted":
-                self.is_booted = self._has_booted_before = True
-                self.heartbeat_s = max(10.0, float(payload["interval"]))
-                self._beat_at_s = now_s + self.heartbeat_s
-                self._report_statuses(now_s)
-            else:
-                self._boot_at_s = now_s + float(payload["interval"])
+            self._on_boot_answer(payload, now_s)
         elif action == "Authorize":
             evse, token = context
             evse.is_authorising = False
             if payload["idTagInfo"]["status"] == "Accepted":
-                self._start(evse, token, now_s)
+                self.start(evse, token, now_s)
             else:
+                evse.is_refused = True
                 self.rejected_tokens += 1
         elif isinstance(context, _Message):
-            self._done(context, now_s)
-            if action == "StartTransaction":
-                transaction = context.begins
-                if transaction is None:
-                    return
+            self._done(context)
+            transaction = context.begins
+            if transaction is None:
+                return
+            if "lose-start-answer" not in self.faults:
                 transaction.id = payload["transactionId"]
-                if payload["idTagInfo"]["status"] != "Accepted":
-                    for evse in self.evses.values():
-                        if evse.transaction is transaction:
-                            self._stop(evse, "DeAuthorized", now_s)
+            if payload["idTagInfo"]["status"] != "Accepted":
+                for evse in self.evses.values():
+                    if evse.transaction is transaction:
+                        self.stop(evse, "DeAuthorized", now_s)
 
-    def _done(self, message: _Message, now_s: float) -> None:
+    def _on_boot_answer(self, payload: dict[str, Any], now_s: float) -> None:
+        if payload["status"] != "Accepted":
+            self._boot_at_s = now_s + float(payload["interval"])
+            return
+        self.is_booted = self._has_booted_before = True
+        self.configuration.values["HeartbeatInterval"] = str(max(10, payload["interval"]))
+        self._beat_at_s = now_s + self.configuration.number("HeartbeatInterval")
+        self.report_statuses(now_s)
+        if not self._has_sent_orphan:
+            self._has_sent_orphan = True
+            unknown = Transaction("04FF", now_s, self.wall_s(now_s), 0, id=self._rng.randrange(10**8, 10**9))
+            stop = {"meterStop": 4_200, "timestamp": self.stamp(now_s), "reason": "Local"}
+            self._queue.append(_Message("StopTransaction", stop, unknown))
+
+    def _done(self, message: _Message) -> None:
         if not self._queue or self._queue[0] is not message:
             return
         repeats = {"StartTransaction": "repeat-start", "StopTransaction": "repeat-stop"}
-        fault = repeats.get(message.action)
-        if fault in self.faults and message.attempts == 1:
+        if repeats.get(message.action) in self.faults and message.attempts == 1:
             return  # the same content goes out once more, under a new message id
         self._queue.popleft()
-        if message.action == "StopTransaction":
+        if message.action == "StopTransaction" and message.payload.get("idTag"):
             self.closed_transactions += 1
 
     def _on_error(self, action: str, context: Any, now_s: float) -> None:
         if isinstance(context, _Message):
-            context.not_before_s = now_s + RETRY_S * context.attempts
-            if context.attempts >= 10 and self._queue and self._queue[0] is context:
-                self._queue.popleft()  # OCPP 1.6 3.7.1: given up
+            context.not_before_s = now_s + self.configuration.number("TransactionMessageRetryInterval") * context.attempts
+            gives_up = context.attempts >= self.configuration.number("TransactionMessageAttempts")
+            if gives_up and self._queue and self._queue[0] is context:
+                self._queue.popleft()  # OCPP 1.6 3.7.1
                 self.discarded.append(action)
         elif action == "Authorize":
             context[0].is_authorising = False
@@ -286,117 +312,21 @@ class Station16:
     # --- calls of the server ------------------------------------------------------------------------------------------
 
     def _on_call(self, message_id: str, action: str, payload: dict[str, Any], now_s: float) -> None:
-        answer = self._answer(action, payload, now_s)
+        answer = station16_requests.answer(self, action, payload, now_s)
         if answer is None:
             return
-        if isinstance(answer, str):
-            text = json.dumps([4, message_id, answer, "", {}])
-        else:
-            text = json.dumps([3, message_id, answer], separators=(",", ":"))
+        frame = [4, message_id, answer, "", {}] if isinstance(answer, str) else [3, message_id, answer]
         if "slow" in self.faults:
-            self._late.append((now_s + 8, text))
+            self._late.append((now_s + 8, json.dumps(frame, separators=(",", ":"))))
         else:
-            self._outgoing.append(text)
+            self._emit(frame)
 
-    def _answer(self, action: str, payload: dict[str, Any], now_s: float) -> dict[str, Any] | str | None:
-        match action:
-            case "SetChargingProfile":
-                return self._set_profile(payload, now_s)
-            case "ClearChargingProfile":
-                criteria = {name: value for name, value in payload.items() if value is not None}
-                return {"status": "Accepted" if self.profiles.clear(**criteria) else "Unknown"}
-            case "GetCompositeSchedule":
-                return self._composite(payload, now_s)
-            case "TriggerMessage":
-                return self._trigger(payload, now_s)
-            case "RemoteStartTransaction":
-                return self._remote_start(payload, now_s)
-            case "RemoteStopTransaction":
-                for evse in self.evses.values():
-                    if evse.transaction is not None and evse.transaction.id == payload["transactionId"]:
-                        self._stop(evse, "Remote", now_s)
-                        return {"status": "Accepted"}
-                return {"status": "Rejected"}
-            case "GetConfiguration":
-                keys = [
-                    {"key": "HeartbeatInterval", "readonly": False, "value": str(int(self.heartbeat_s))},
-                    {"key": "MeterValueSampleInterval", "readonly": False, "value": str(int(self.meter_interval_s))},
-                    {"key": "NumberOfConnectors", "readonly": True, "value": str(len(self.evses))},
-                ]
-                wanted = set(payload.get("key", []))
-                known = [key for key in keys if not wanted or key["key"] in wanted]
-                missing = sorted(wanted - {str(key["key"]) for key in keys})
-                return {"configurationKey": known, **({"unknownKey": missing} if missing else {})}
-            case "ChangeConfiguration":
-                if payload["key"] == "MeterValueSampleInterval":
-                    self.meter_interval_s = float(payload["value"])
-                    return {"status": "Accepted"}
-                return {"status": "NotSupported"}
-            case "Reset":
-                for evse in self.evses.values():
-                    if evse.transaction is not None:
-                        self._stop(evse, "SoftReset" if payload["type"] == "Soft" else "HardReset", now_s)
-                self.profiles.forget(keep_persistent=True)
-                self._boot_at_s = now_s + 5
-                return {"status": "Accepted"}
-            case "UnlockConnector":
-                evse_ = self.evses.get(payload["connectorId"])
-                return {"status": "Unlocked" if evse_ is not None else "NotSupported"}
-            case "ChangeAvailability" | "ClearCache":
-                return {"status": "Accepted"}
-            case "DataTransfer":
-                return {"status": "UnknownVendorId"}
-        return "NotImplemented"
+    def beat(self) -> None:
+        self._urgent.append(("Heartbeat", {}, None))
 
-    def _set_profile(self, payload: dict[str, Any], now_s: float) -> dict[str, Any] | None:
-        self.limits_received += 1
-        if "mute-profiles" in self.faults:
-            return None
-        if "reject-profiles" in self.faults:
-            return {"status": "Rejected"}
-        if "ignore-profiles" in self.faults:
-            return {"status": "Accepted"}
-        connector = payload["connectorId"]
-        evse = self.evses.get(connector)
-        transaction = evse.transaction.id if evse is not None and evse.transaction is not None else None
-        return {"status": self.profiles.install(connector, payload["csChargingProfiles"], transaction)}
-
-    def _composite(self, payload: dict[str, Any], now_s: float) -> dict[str, Any]:
-        limit_a = self.limit_a(payload["connectorId"], now_s)
-        return {
-            "status": "Accepted",
-            "connectorId": payload["connectorId"],
-            "scheduleStart": self._stamp(now_s),
-            "chargingSchedule": {
-                "duration": payload["duration"],
-                "chargingRateUnit": "A",
-                "chargingSchedulePeriod": [{"startPeriod": 0, "limit": round(limit_a, 1)}],
-            },
-        }
-
-    def _trigger(self, payload: dict[str, Any], now_s: float) -> dict[str, Any]:
-        match payload["requestedMessage"]:
-            case "BootNotification":
-                self._boot(now_s)
-            case "Heartbeat":
-                self._beat_at_s = now_s
-            case "MeterValues":
-                for number in self._meter_at_s:
-                    self._meter_at_s[number] = now_s
-            case "StatusNotification":
-                for evse in self.evses.values():
-                    evse.told_status = ""
-                self._report_statuses(now_s)
-            case _:
-                return {"status": "NotImplemented"}
-        return {"status": "Accepted"}
-
-    def _remote_start(self, payload: dict[str, Any], now_s: float) -> dict[str, Any]:
-        evse = self.evses.get(payload.get("connectorId", 1))
-        if evse is None or evse.transaction is not None or evse.car is None:
-            return {"status": "Rejected"}
-        self._start(evse, payload["idTag"], now_s)
-        return {"status": "Accepted"}
+    def measure_soon(self, number: int, now_s: float) -> None:
+        if number in self._meter_at_s:
+            self._meter_at_s[number] = now_s
 
     # --- people and cars ----------------------------------------------------------------------------------------------
 
@@ -406,31 +336,33 @@ class Station16:
         if evse.car is not None:
             raise ValueError(f"{self.identity}/{number} is occupied")
         evse.car = car
-        self._set_status(evse, "Preparing", now_s)
-        self._authorise(evse, now_s)
+        evse.is_refused = False
+        if self.is_powered and evse.is_operative:
+            self._set_status(evse, "Preparing", now_s)
+            self._authorise(evse, now_s)
 
     def _authorise(self, evse: Evse, now_s: float) -> None:
         car = evse.car
-        if car is None or evse.is_authorising or evse.transaction is not None:
+        if car is None or evse.is_authorising or evse.is_refused or evse.transaction is not None:
             return
         if self.is_connected and self.is_booted:
             evse.is_authorising = True
             self._urgent.append(("Authorize", {"idTag": car.token}, (evse, car.token)))
             self._pump(now_s)
-        elif car.token in self._known_tokens:
-            self._start(evse, car.token, now_s)
+        elif car.token in self.known_tokens:
+            self.start(evse, car.token, now_s)
 
     def unplug(self, number: int, now_s: float) -> Car | None:
         evse = self.evses[number]
+        self.stop(evse, "EVDisconnected", now_s)
+        evse.open_contactor(now_s)
         car, evse.car = evse.car, None
-        if evse.transaction is not None:
-            self._stop(evse, "EVDisconnected", now_s)
-        evse.drawn_a = (0.0, 0.0, 0.0)
-        self._set_status(evse, "Available", now_s)
+        self._set_status(evse, "Available" if evse.is_operative else "Unavailable", now_s)
         return car
 
-    def _start(self, evse: Evse, token: str, now_s: float) -> None:
-        if evse.car is None or evse.transaction is not None:
+    def start(self, evse: Evse, token: str, now_s: float) -> None:
+        """A transaction begins, unless the car has left meanwhile."""
+        if evse.car is None or evse.transaction is not None or not evse.is_operative:
             return
         if "register-resets" in self.faults:
             evse.register_wh = 0.0
@@ -441,14 +373,15 @@ class Station16:
             "connectorId": evse.number,
             "idTag": token,
             "meterStart": transaction.meter_start_wh,
-            "timestamp": self._stamp(now_s),
+            "timestamp": self.stamp(now_s),
         }
         self._queue.append(_Message("StartTransaction", payload, begins=transaction))
-        self._meter_at_s[evse.number] = now_s + self.meter_interval_s
+        self._meter_at_s[evse.number] = now_s + self.configuration.number("MeterValueSampleInterval")
         self._set_status(evse, "Charging", now_s)
         self._pump(now_s)
 
-    def _stop(self, evse: Evse, reason: str, now_s: float) -> None:
+    def stop(self, evse: Evse, reason: str, now_s: float) -> None:
+        """The transaction ends, if there is one."""
         transaction = evse.transaction
         if transaction is None:
             return
@@ -458,16 +391,21 @@ class Station16:
         payload = {
             "idTag": transaction.token,
             "meterStop": int(evse.register_wh),
-            "timestamp": self._stamp(now_s),
+            "timestamp": self.stamp(now_s),
             "reason": reason,
         }
         self._queue.append(_Message("StopTransaction", payload, transaction))
-        evse.drawn_a = (0.0, 0.0, 0.0)
-        if evse.car is not None:
-            evse.car.follow(0.0, now_s)
-            evse.car.drawn_a = 0.0
+        evse.open_contactor(now_s)
         self._set_status(evse, "Finishing", now_s)
         self._pump(now_s)
+
+    def settle_availability(self, now_s: float) -> None:
+        """Connectors without a transaction follow what ChangeAvailability said; the others when theirs has ended."""
+        for evse in self.evses.values():
+            if not evse.is_operative and evse.transaction is None:
+                self._set_status(evse, "Unavailable", now_s)
+            elif evse.is_operative and evse.status == "Unavailable":
+                self._set_status(evse, "Available" if evse.car is None else "Preparing", now_s)
 
     # --- physics and timers -------------------------------------------------------------------------------------------
 
@@ -475,89 +413,76 @@ class Station16:
         """Let time pass until now: current flows, timers fire."""
         passed_s = 0.0 if self._advanced_s is None else now_s - self._advanced_s
         self._advanced_s = now_s
+        if not self.is_powered:
+            return
         for evse in self.evses.values():
-            self._charge(evse, passed_s, now_s)
+            if evse.car is not None:
+                self._charge(evse, passed_s, now_s)
         if self._late:
             self._outgoing += [text for due_s, text in self._late if due_s <= now_s]
             self._late = [(due_s, text) for due_s, text in self._late if due_s > now_s]
+        if now_s >= self._reset_at_s:
+            self._reset_at_s = float("inf")
+            self._restart()
+            self._closes_link = self.is_connected
         if not self.is_connected:
             return
-        if self._pending is not None and now_s >= self._pending[3]:
-            _, action, context, _ = self._pending
+        pending = self._pending
+        if pending is not None and now_s >= pending.until_s:
             self._pending = None
-            self._on_error(action, context, now_s)
+            self._on_error(pending.action, pending.context, now_s)
         if now_s >= self._boot_at_s:
-            self._boot(now_s)
+            self.boot(now_s)
         if self.is_booted and now_s >= self._beat_at_s:
-            self._beat_at_s = now_s + self.heartbeat_s
-            self._urgent.append(("Heartbeat", {}, None))
+            self._beat_at_s = now_s + self.configuration.number("HeartbeatInterval")
+            self.beat()
         self._pump(now_s)
 
     def limit_a(self, number: int, now_s: float) -> float:
-        """The effective limit of an EVSE per phase."""
+        """The effective limit of a connector per phase. The station's maximum is shared by those that charge."""
         evse = self.evses.get(number)
-        began_s = evse.transaction.began_wall_s if evse is not None and evse.transaction is not None else None
-        limit_a = min(self.max_a, self.profiles.limit_a(number, self.wall_s(now_s), began_s, len(self.wiring)))
+        transaction = evse.transaction if evse is not None else None
+        wall_s, phase_count = self.wall_s(now_s), len(self.wiring)
+        began_s = transaction.began_wall_s if transaction is not None else None
+        limit_a = min(self.max_a, self.profiles.limit_a(number, wall_s, began_s, phase_count))
+        if len(self.evses) > 1:
+            charging_count = sum(1 for other in self.evses.values() if other.transaction is not None)
+            limit_a = min(limit_a, self.profiles.station_limit_a(wall_s, phase_count) / max(1, charging_count))
         if "whole-amps" in self.faults:
             limit_a = float(int(limit_a))
+        if "zero-is-six" in self.faults:
+            limit_a = max(MIN_A, limit_a)
         return limit_a * 1.1 if "overdraw" in self.faults else limit_a
 
     def _charge(self, evse: Evse, passed_s: float, now_s: float) -> None:
-        car = evse.car
-        if car is None:
-            return
         if evse.transaction is None:
             if evse.status == "Preparing":
                 self._authorise(evse, now_s)
             return
-        limit_a = self.limit_a(evse.number, now_s)
-        if "obey-late" in self.faults and limit_a != evse.offered_a:
-            if evse.pending_offer_a != limit_a:
-                evse.pending_offer_a, evse.offered_since_s = limit_a, now_s
-            if now_s - evse.offered_since_s < 30:
-                limit_a = evse.offered_a
-        evse.offered_a = limit_a
-        car.follow(limit_a, now_s)
-        evse.register_wh += car.charge(passed_s)
-        values = [0.0, 0.0, 0.0]
-        for own in range(min(car.phase_count, len(self.wiring))):
-            values[self.wiring[own]] = car.drawn_a
-        evse.drawn_a = (values[0], values[1], values[2])
-        if car.drawn_a > 0:
-            self._set_status(evse, "Charging", now_s)
-        elif limit_a < MIN_A:
-            self._set_status(evse, "SuspendedEVSE", now_s)
-        elif car.is_full:
-            self._set_status(evse, "SuspendedEV", now_s)
-        if now_s >= self._meter_at_s.get(evse.number, float("inf")):
-            self._meter_at_s[evse.number] = now_s + self.meter_interval_s
+        evse.flow(self.limit_a(evse.number, now_s), passed_s, now_s)
+        status = evse.charging_status()
+        if status is not None:
+            self._set_status(evse, status, now_s)
+        if now_s >= self._meter_at_s[evse.number]:
+            self._meter_at_s[evse.number] = now_s + self.configuration.number("MeterValueSampleInterval")
             self._measure(evse, now_s)
 
     def _measure(self, evse: Evse, now_s: float) -> None:
-        car = evse.car
-        if car is None or evse.transaction is None:
-            return
-        samples = [
-            {"value": str(int(evse.register_wh)), "measurand": "Energy.Active.Import.Register", "unit": "Wh"},
-            {"value": f"{car.drawn_a * VOLTAGE_V * car.phase_count:.0f}", "measurand": "Power.Active.Import", "unit": "W"},
-            {"value": str(car.soc_percent), "measurand": "SoC", "unit": "Percent"},
-        ]
-        for own in range(len(self.wiring)):
-            current_a = car.drawn_a if own < car.phase_count else 0.0
-            samples.append({"value": f"{current_a:.2f}", "measurand": "Current.Import", "unit": "A", "phase": f"L{own + 1}"})
-        payload = {"connectorId": evse.number, "meterValue": [{"timestamp": self._stamp(now_s), "sampledValue": samples}]}
-        if len(self._queue) < 100:
+        values = {"timestamp": self.stamp(now_s), "sampledValue": evse.samples()}
+        if len(self._queue) < QUEUED_VALUES_MAX:
+            payload = {"connectorId": evse.number, "meterValue": [values]}
             self._queue.append(_Message("MeterValues", payload, evse.transaction))
 
     def _set_status(self, evse: Evse, status: str, now_s: float) -> None:
         evse.status = status
         if evse.told_status != status and self.is_connected and self.is_booted:
             evse.told_status = status
-            payload = {"connectorId": evse.number, "errorCode": "NoError", "status": status, "timestamp": self._stamp(now_s)}
+            payload = {"connectorId": evse.number, "errorCode": "NoError", "status": status, "timestamp": self.stamp(now_s)}
             self._urgent.append(("StatusNotification", payload, None))
             self._pump(now_s)
 
-    def _report_statuses(self, now_s: float) -> None:
+    def report_statuses(self, now_s: float) -> None:
+        """Tell the status of every connector that has not been told on this connection."""
         for evse in self.evses.values():
             self._set_status(evse, evse.status, now_s)
 

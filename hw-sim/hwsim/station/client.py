@@ -15,6 +15,8 @@ from hwsim.models.station16 import Station16
 
 STEP_S = 0.5
 """How often the model's physics and timers are advanced."""
+RECONNECT_MAX_S = 30.0
+"""The pause between two attempts doubles with each that fails, up to this."""
 
 
 class StationClient:
@@ -61,14 +63,18 @@ class StationClient:
     async def _keep_connected(self) -> None:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(self._rng.uniform(0, 1))
+        pause_s = self._reconnect_s
         while True:
             if self.is_powered:
+                connect_count = self.connect_count
                 try:
                     await self._serve(loop)
                     self.last_error = "closed by edgectl"
                 except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake) as error:
                     self.last_error = f"{type(error).__name__}: {error}"
-            await asyncio.sleep(self._reconnect_s * self._rng.uniform(0.8, 1.2))
+                has_failed = self.connect_count == connect_count
+                pause_s = min(RECONNECT_MAX_S, 2 * pause_s) if has_failed else self._reconnect_s
+            await asyncio.sleep(pause_s * self._rng.uniform(0.8, 1.2))
 
     async def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         headers = {}
@@ -96,7 +102,8 @@ class StationClient:
                         await self._send()
             finally:
                 self._connection = None
-                self.station.disconnected(loop.time())
+                if self.station.is_powered:  # else it has noticed by itself
+                    self.station.disconnected(loop.time())
 
     async def _send(self) -> None:
         connection = self._connection
@@ -105,8 +112,15 @@ class StationClient:
         try:
             for frame in self.station.take_frames():
                 await connection.send(frame)
+            if self.station.take_close():
+                await connection.close()
         except ConnectionClosed:
             pass  # the reader notices as well, and reconnects
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """The connection it has now, to aim a fault at."""
+        return self._connection.transport if self._connection is not None else None
 
     async def cut(self) -> None:
         """Drop the link without a word."""
@@ -121,3 +135,4 @@ class StationClient:
 
     def power_on(self) -> None:
         self.is_powered = True
+        self.station.power_restored(asyncio.get_running_loop().time())

@@ -1,0 +1,169 @@
+"""What a simulated OCPP 1.6 charge point answers to the calls of its server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from hwsim.models.profiles import VOLTAGE_V
+
+if TYPE_CHECKING:
+    from hwsim.models.station16 import Station16
+
+Answer: TypeAlias = dict[str, Any] | str | None
+"""A payload, the code of a CALLERROR, or nothing at all."""
+
+ACCEPTED = {"status": "Accepted"}
+REJECTED = {"status": "Rejected"}
+NEVER_ENDS_A = 1_000.0
+"""How a station says that nothing limits it: GetCompositeSchedule has no word for it."""
+
+
+def answer(station: Station16, action: str, payload: dict[str, Any], now_s: float) -> Answer:
+    """Carry the call out and answer it."""
+    handler = _HANDLERS.get(action)
+    if "mute" in station.faults:
+        return None
+    return "NotImplemented" if handler is None else handler(station, payload, now_s)
+
+
+def _set_profile(station: Station16, payload: dict[str, Any], now_s: float) -> Answer:
+    station.limits_received += 1
+    faults, connector, profile = station.faults, payload["connectorId"], payload["csChargingProfiles"]
+    if "mute-profiles" in faults:
+        return None
+    if "callerror-profiles" in faults:
+        return "NotImplemented"
+    if "ignore-profiles" in faults:
+        return ACCEPTED
+    is_in_amps = profile["chargingSchedule"]["chargingRateUnit"] == "A"
+    if "reject-profiles" in faults or ("reject-amps" in faults and is_in_amps):
+        return REJECTED
+    evse = station.evses.get(connector)
+    if evse is None and connector != 0:
+        return REJECTED
+    transaction = evse.transaction.id if evse is not None and evse.transaction is not None else None
+    return {"status": station.profiles.install(connector, profile, transaction)}
+
+
+def _clear_profile(station: Station16, payload: dict[str, Any], now_s: float) -> Answer:
+    return {"status": "Accepted" if station.profiles.clear(**payload) else "Unknown"}
+
+
+def _composite(station: Station16, payload: dict[str, Any], now_s: float) -> Answer:
+    connector, unit = payload["connectorId"], payload.get("chargingRateUnit", "A")
+    evse = station.evses.get(connector)
+    if evse is None and connector != 0:
+        return REJECTED
+    phase_count = len(station.wiring)
+    began_s = evse.transaction.began_wall_s if evse is not None and evse.transaction is not None else None
+    steps = station.profiles.schedule_a(connector, station.wall_s(now_s), payload["duration"], began_s, phase_count)
+    most_a = station.max_a if connector else station.max_a * len(station.evses)
+    factor = VOLTAGE_V * phase_count if unit == "W" else 1.0
+    periods = [
+        {"startPeriod": int(start_s), "limit": round(min(limit_a, most_a, NEVER_ENDS_A) * factor, 1)}
+        for start_s, limit_a in steps
+    ]
+    return {
+        "status": "Accepted",
+        "connectorId": connector,
+        "scheduleStart": station.stamp(now_s),
+        "chargingSchedule": {"duration": payload["duration"], "chargingRateUnit": unit, "chargingSchedulePeriod": periods},
+    }
+
+
+def _trigger(station: Station16, payload: dict[str, Any], now_s: float) -> Answer:
+    if payload.get("connectorId", 1) not in station.evses:
+        return REJECTED
+    wanted = [payload["connectorId"]] if "connectorId" in payload else list(station.evses)
+    match payload["requestedMessage"]:
+        case "BootNotification":
+            station.boot(now_s)
+        case "Heartbeat":
+            station.beat()
+        case "MeterValues":
+            for number in wanted:
+                station.measure_soon(number, now_s)
+        case "StatusNotification":
+            for number in wanted:
+                station.evses[number].told_status = ""
+            station.report_statuses(now_s)
+        case _:
+            return {"status": "NotImplemented"}
+    return ACCEPTED
+
+
+def _remote_start(station: Station16, payload: dict[str, Any], now_s: float) -> Answer:
+    numbers = [payload["connectorId"]] if "connectorId" in payload else list(station.evses)
+    for number in numbers:
+        evse = station.evses.get(number)
+        if evse is not None and evse.car is not None and evse.transaction is None and evse.is_operative:
+            station.start(evse, payload["idTag"], now_s)
+            if "chargingProfile" in payload:  # its transaction has no id yet, so the profile names none
+                station.profiles.install(number, payload["chargingProfile"], 0)
+            return ACCEPTED
+    return REJECTED
+
+
+def _remote_stop(station: Station16, payload: dict[str, Any], now_s: float) -> Answer:
+    for evse in station.evses.values():
+        if evse.transaction is not None and evse.transaction.id == payload["transactionId"]:
+            station.stop(evse, "Remote", now_s)
+            return ACCEPTED
+    return REJECTED
+
+
+def _reset(station: Station16, payload: dict[str, Any], now_s: float) -> Answer:
+    station.reset(payload["type"], now_s)
+    return ACCEPTED
+
+
+def _unlock(station: Station16, payload: dict[str, Any], now_s: float) -> Answer:
+    evse = station.evses.get(payload["connectorId"])
+    if evse is None:
+        return {"status": "NotSupported"}
+    station.stop(evse, "UnlockCommand", now_s)
+    return {"status": "Unlocked"}
+
+
+def _availability(station: Station16, payload: dict[str, Any], now_s: float) -> Answer:
+    connector, is_operative = payload["connectorId"], payload["type"] == "Operative"
+    if connector != 0 and connector not in station.evses:
+        return REJECTED
+    wanted = [evse for number, evse in station.evses.items() if connector in {0, number}]
+    for evse in wanted:
+        evse.is_operative = is_operative
+    station.settle_availability(now_s)
+    return {"status": "Scheduled"} if not is_operative and any(evse.transaction for evse in wanted) else ACCEPTED
+
+
+def _local_list(station: Station16, payload: dict[str, Any], now_s: float) -> Answer:
+    entries = {
+        entry["idTag"]: entry.get("idTagInfo", {}).get("status") for entry in payload.get("localAuthorizationList", [])
+    }  # without idTagInfo an entry of a differential update deletes
+    accepted = {tag for tag, status in entries.items() if status == "Accepted"}
+    kept = set() if payload["updateType"] == "Full" else station.known_tokens - entries.keys()
+    station.known_tokens = frozenset(kept | accepted)
+    station.list_version = payload["listVersion"]
+    return ACCEPTED
+
+
+_HANDLERS = {
+    "CancelReservation": lambda station, payload, now_s: REJECTED,
+    "ChangeAvailability": _availability,
+    "ChangeConfiguration": lambda station, payload, now_s: {
+        "status": station.configuration.change(payload["key"], payload["value"])
+    },
+    "ClearCache": lambda station, payload, now_s: ACCEPTED,
+    "ClearChargingProfile": _clear_profile,
+    "DataTransfer": lambda station, payload, now_s: {"status": "UnknownVendorId"},
+    "GetCompositeSchedule": _composite,
+    "GetConfiguration": lambda station, payload, now_s: station.configuration.get(payload.get("key", [])),
+    "GetLocalListVersion": lambda station, payload, now_s: {"listVersion": station.list_version},
+    "RemoteStartTransaction": _remote_start,
+    "RemoteStopTransaction": _remote_stop,
+    "Reset": _reset,
+    "SendLocalList": _local_list,
+    "SetChargingProfile": _set_profile,
+    "TriggerMessage": _trigger,
+    "UnlockConnector": _unlock,
+}
