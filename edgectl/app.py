@@ -22,16 +22,19 @@ from edgectl import config as site_file
 from edgectl.core.controller import ADOPTED, Controller
 from edgectl.core.proof import ProofReport
 from edgectl.core.proof import prove as prove_site
+from edgectl.domain.decisions import SignCertificate
 from edgectl.domain.errors import InvariantError, StoreError
-from edgectl.domain.events import LedgerReplaced, SiteReloaded
+from edgectl.domain.events import CertificateSigned, LedgerReplaced, SiteReloaded
 from edgectl.domain.ids import SiteId
 from edgectl.domain.settings import CredentialReader, MqttSettings, Settings
 from edgectl.domain.site import MeterRole
+from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis
 from edgectl.domain.views import SiteView
 from edgectl.meters import MetersAdapter, model_names
 from edgectl.ocpp import OcppServer
 from edgectl.ports import Clock, FaultHook, IdSource, Memory, MeterReaders, SiteStore, no_fault
+from edgectl.runtime.actions import ActionDesk
 from edgectl.runtime.clock import RandomIds, SystemClock
 from edgectl.runtime.engine import Engine, Trace
 from edgectl.runtime.health import HealthWatch
@@ -75,6 +78,16 @@ class Parts:
     fault: FaultHook = no_fault
 
 
+class _NoAuthority:
+    """Signs nothing, and says so."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+
+    def sign(self, request: SignCertificate, _now: Instant) -> None:
+        self._inbox.put(CertificateSigned(request.charger, request.request_id, None, "there is no authority here"))
+
+
 class Daemon:
     """One site, running. ``start``, then ``run`` until it is told to stop, then ``stop``."""
 
@@ -83,6 +96,7 @@ class Daemon:
         self._parts = parts
         clock = parts.clock
         self.inbox = Inbox()
+        self.actions = ActionDesk(self.inbox)
         self.health = HealthWatch(clock, parts.on_period)
         self.controller = Controller(
             settings.site,
@@ -110,6 +124,8 @@ class Daemon:
             links=self.ocpp,
             publisher=self.uplink,
             memory=parts.memory,
+            authority=_NoAuthority(self.inbox),
+            actions=self.actions,
             health=self.health,
             trace=parts.trace,
             fault=parts.fault,

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
-from edgectl.domain.decisions import Ask, InstallFallback, PublishState, Reply, SetLimit
+from edgectl.domain.decisions import ActionAnswered, Ask, InstallFallback, PublishState, Reply, SetLimit, SignCertificate
 from edgectl.domain.events import Event
 from edgectl.domain.ids import ChargerId, EvseId, SessionId
 from edgectl.domain.records import LimitKept, Record, Restored, Session
@@ -107,6 +107,20 @@ class Memory(Protocol):
         """Everything remembered of a kind, by key."""
 
     def close(self) -> None: ...
+
+
+class Authority(Protocol):
+    """The site's own certificate authority for stations."""
+
+    def sign(self, request: SignCertificate, now: Instant) -> None:
+        """Returns at once; the answer comes as ``CertificateSigned``."""
+
+
+class Actions(Protocol):
+    """Where people and the backend ask for something to be done with a charger."""
+
+    async def request(self, charger: ChargerId, name: str, arguments: Sequence[tuple[str, str]], actor: str) -> ActionAnswered:
+        """Waits for what became of it, within a bound; never raises for what a charger does."""
 
 
 class MeterReaders(Protocol):

@@ -182,7 +182,8 @@ def _listeners(settings: Settings) -> dict[str, _Facts]:
 
 
 def _listener(listener: Listener) -> _Facts:
-    return {"security_profile": str(listener.security_profile), "certificate": _credential(listener.certificate)}
+    names = ", ".join(_credential(name) for name in listener.certificates)
+    return {"security_profile": str(listener.security_profile), "certificate": names}
 
 
 def _plain(part: Any, *left_out: str) -> _Facts:

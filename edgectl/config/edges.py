@@ -39,7 +39,7 @@ def _listener(keys: ListenerKeys) -> Listener | None:
             )
     if keys.address is None:
         return None
-    return Listener(keys.address.host, keys.address.port, profile, keys.certificate)
+    return Listener(keys.address.host, keys.address.port, profile, (keys.certificate,) if keys.certificate else ())
 
 
 def check_addresses(ocpp: OcppKeys, web: WebKeys) -> None:

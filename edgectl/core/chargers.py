@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from edgectl.domain.events import ChargerBooted, ChargerConnected, ConnectorStatus, StatusReported
 from edgectl.domain.ids import ChargerId
+from edgectl.domain.quirks import STANDARD, AppliedQuirks, Quirks, RegisterBehaviour
 from edgectl.domain.site import Charger, Site
 from edgectl.domain.time import Instant
 from edgectl.domain.units import MilliAmps, Millis
@@ -56,12 +57,18 @@ class ChargerState:
     written_fallback_ma: MilliAmps | None = None
     """What the charger has confirmed last, also before a restart of ours."""
     detail: str = ""
+    applied: AppliedQuirks = STANDARD
+    register: RegisterBehaviour = RegisterBehaviour.UNKNOWN
     connectors: dict[int, Connector] = field(default_factory=dict)
     """By EVSE number; 0 is the charger as a whole."""
 
     def identity(self) -> dict[str, object]:
         """Who it said it was when it booted last."""
         return {"vendor": self.vendor, "model": self.model, "serial": self.serial, "firmware": self.firmware}
+
+    @property
+    def quirks(self) -> Quirks:
+        return self.applied.quirks
 
     def connector(self, evse_number: int) -> Connector:
         return self.connectors.setdefault(evse_number, Connector())

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from edgectl.core.actions import ACTION, Actions
 from edgectl.core.alarms import Alarms
 from edgectl.core.authorization import Authorization
 from edgectl.core.balancing import Balancing
+from edgectl.core.certificates import Certificates
 from edgectl.core.chargers import BOOT_GRACE_MS, Chargers, ChargerState, Fallback
 from edgectl.core.meters import Meters
 from edgectl.core.picture import Refused, Uplink, draw_picture
@@ -29,6 +31,9 @@ from edgectl.domain.decisions import (
     WakeUplink,
 )
 from edgectl.domain.events import (
+    ActionRequested,
+    CertificateRequested,
+    CertificateSigned,
     ChargerBooted,
     ChargerConnected,
     ChargerDisconnected,
@@ -101,6 +106,8 @@ class Controller:
         self._sessions = Sessions(restored, self._authorization, ids)
         self._balancing = Balancing(site, self._chargers, self._meters, self._sessions, self._authorization, now)
         self._alarms = Alarms()
+        self._actions = Actions(self._sessions)
+        self._certificates = Certificates()
         self._publishing = StatePublishing()
         self._counters: Counter[str] = Counter()
         self._refused: dict[ChargerId, Refused] = {}
@@ -132,6 +139,9 @@ class Controller:
             StoreChanged: self._on_store,
             LedgerReplaced: self._on_ledger_replaced,
             StopRequested: self._on_stop_requested,
+            CertificateRequested: self._on_certificate_requested,
+            CertificateSigned: self._on_certificate_signed,
+            ActionRequested: self._on_action,
         }
 
     def handle(self, event: Event, now: Instant) -> list[Decision]:
@@ -244,6 +254,8 @@ class Controller:
         return [kept, Reply(event.call, Acknowledge()), WakeUplink()]
 
     def _on_request_answered(self, event: RequestAnswered, now: Instant) -> list[Decision]:
+        if event.ask_id.startswith(ACTION):
+            return self._actions.answered(event, now)
         body: dict[str, object] = {
             "ask": event.ask_id,
             "outcome": event.outcome.value,
@@ -339,6 +351,17 @@ class Controller:
     def _on_stop_requested(self, event: StopRequested, now: Instant) -> list[Decision]:
         body: dict[str, object] = {"session": event.session, "actor": event.actor, "result": "not-supported"}
         return [Keep(EventKept("stop-requested", event.session, now.utc_ms, body))]
+
+    # --- actions and certificates -------------------------------------------------------------------------------------
+
+    def _on_action(self, event: ActionRequested, now: Instant) -> list[Decision]:
+        return self._actions.begin(event, self._chargers.get(event.charger), now)
+
+    def _on_certificate_requested(self, event: CertificateRequested, now: Instant) -> list[Decision]:
+        return self._certificates.requested(event, self._chargers.get(event.call.charger), now)
+
+    def _on_certificate_signed(self, event: CertificateSigned, now: Instant) -> list[Decision]:
+        return self._certificates.signed(event, now)
 
     # --- limits -------------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,17 @@ from edgectl.domain.reasons import Authority, Cause, Reason
 from edgectl.domain.site import Site
 from edgectl.domain.time import Instant
 from edgectl.domain.units import UtcMillis
-from edgectl.domain.views import AlarmView, ChargerView, CircuitView, EvseView, MeterView, RefusedView, SiteView
+from edgectl.domain.views import (
+    AlarmView,
+    ChargerView,
+    CircuitView,
+    CommissioningView,
+    DrillView,
+    EvseView,
+    MeterView,
+    RefusedView,
+    SiteView,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +153,11 @@ def _charger(state: ChargerState, balancing: Balancing, sessions: Sessions, now:
         fallback=state.fallback.value,
         since_ms=None if state.since_mono_ms is None else now.mono_ms - state.since_mono_ms,
         detail=state.detail,
+        quirks=state.applied.because,
+        checklist=state.quirks.checklist,
+        register=state.register.value,
+        commissioning=CommissioningView("idle", "", None, ()),
+        drill=DrillView("never", "", None, ()),
         evses=tuple(_evse(state, evse, balancing, sessions, now) for evse in charger.evses),
     )
 

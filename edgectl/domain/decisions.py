@@ -9,12 +9,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from edgectl.domain.events import Call
+from edgectl.domain.events import Call, Outcome
 from edgectl.domain.ids import ChargerId, EvseId, IdToken, TransactionRef
+from edgectl.domain.quirks import ProfileKind, ProfilePurpose, RateUnit
 from edgectl.domain.reasons import Reason
 from edgectl.domain.records import Record
 from edgectl.domain.site import PowerKind, TokenStatus
 from edgectl.domain.units import MilliAmps, Millis, UtcMillis, Watts
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileStyle:
+    """In which of the standard's ways a charger is told its limits; see the fields of the same names in ``quirks.Quirks``."""
+
+    purpose: ProfilePurpose | None = None
+    kind: ProfileKind = ProfileKind.ABSOLUTE
+    stack_level: int = 1
+    unit: RateUnit | None = None
+
+
+STANDARD_STYLE = ProfileStyle()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +47,7 @@ class SetLimit:
     transaction: TransactionRef | None
     """The running transaction, if any; without one the limit is a temporary default of the EVSE."""
     reason: Reason
+    style: ProfileStyle = STANDARD_STYLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +63,7 @@ class InstallFallback:
     max_ma: MilliAmps
     max_w: Watts
     kind: PowerKind
+    style: ProfileStyle = STANDARD_STYLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +101,14 @@ class Acknowledge:
     """Yes, received. Codecs add the current time where the message has it."""
 
 
-Answer: TypeAlias = BootAnswer | TokenAnswer | StartAnswer | StopAnswer | Acknowledge
+@dataclass(frozen=True, slots=True)
+class CertificateAnswer:
+    """Whether a certificate will follow; it does so as a request of our own, after this answer is on the wire."""
+
+    is_accepted: bool
+
+
+Answer: TypeAlias = BootAnswer | TokenAnswer | StartAnswer | StopAnswer | CertificateAnswer | Acknowledge
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +125,39 @@ class Ask:
     ask_id: str
     request: str
     arguments: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SignCertificate:
+    """Let the site's own authority sign a station's request. Answered by ``CertificateSigned``."""
+
+    charger: ChargerId
+    request_id: str
+    csr: str
+    """PEM."""
+    serial: str | None
+    """What the charger called itself when it booted; the subject's common name must be this or the charger's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseLink:
+    """End the charger's connection; it comes back by itself."""
+
+    charger: ChargerId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActionAnswered:
+    """What became of an ``ActionRequested``; exactly one for each."""
+
+    action_id: str
+    outcome: Outcome
+    status: str = ""
+    """The charger's own word, where there is one."""
+    problem: str = ""
+    """Why not, in words for a person."""
+    detail: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,4 +193,16 @@ class Remember:
     document: dict[str, object] = field(hash=False)
 
 
-Decision: TypeAlias = SetLimit | InstallFallback | Reply | Ask | Keep | PublishState | WakeUplink | Remember
+Decision: TypeAlias = (
+    SetLimit
+    | InstallFallback
+    | Reply
+    | Ask
+    | SignCertificate
+    | CloseLink
+    | ActionAnswered
+    | Keep
+    | PublishState
+    | WakeUplink
+    | Remember
+)

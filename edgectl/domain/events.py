@@ -178,6 +178,28 @@ class ChargerNotified:
     detail: tuple[tuple[str, str], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class CertificateRequested:
+    """A station asks for a certificate of its own (1.6 security extension, 2.x A02)."""
+
+    call: Call
+    csr: str
+    """PEM, as received."""
+    kind: str = "station"
+    """``station`` or ``v2g``."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateSigned:
+    """The authority's answer to ``SignCertificate``: a chain, or why not."""
+
+    charger: ChargerId
+    request_id: str
+    chain: str | None
+    """PEM, the station's certificate first; None when it was refused."""
+    problem: str = ""
+
+
 class Outcome(StrEnum):
     """What became of something we asked of a charger."""
 
@@ -334,6 +356,19 @@ class StopRequested:
     actor: str
 
 
+@dataclass(frozen=True, slots=True)
+class ActionRequested:
+    """A person or the backend wants something done with a charger; answered by ``ActionAnswered``."""
+
+    action_id: str
+    charger: ChargerId
+    name: str
+    """``start``, ``stop``, ``reset`` ...; see ``core.actions``."""
+    arguments: tuple[tuple[str, str], ...] = ()
+    actor: str = ""
+    """Who, for the record: ``local:NAME`` or the backend's word."""
+
+
 Event: TypeAlias = (
     ChargerConnected
     | ChargerDisconnected
@@ -346,6 +381,8 @@ Event: TypeAlias = (
     | MeterValuesReported
     | TransactionEnded
     | ChargerNotified
+    | CertificateRequested
+    | CertificateSigned
     | LimitAnswered
     | FallbackAnswered
     | RequestAnswered
@@ -359,4 +396,5 @@ Event: TypeAlias = (
     | StoreChanged
     | LedgerReplaced
     | StopRequested
+    | ActionRequested
 )

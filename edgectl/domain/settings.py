@@ -35,8 +35,12 @@ class Listener:
     port: int
     security_profile: int
     """OCPP security profile: 0 none, 1 password, 2 TLS and password, 3 TLS with client certificates."""
-    certificate: str | None = None
-    """Credential name of a PEM file with certificate chain and key (profiles 2 and 3)."""
+    certificates: tuple[str, ...] = ()
+    """Credential names of PEM files with certificate chain and key (profiles 2 and 3): one, or one RSA and one ECDSA."""
+    client_authorities: tuple[str, ...] = ()
+    """Credential names of PEM files with the roots a client certificate may come from (profile 3), beside the site's own."""
+    has_legacy_tls: bool = False
+    """TLS 1.0 and 1.1 too, for old firmware on a separate network; never the default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,12 @@ class ChargerAccess:
     charger: ChargerId
     password: str | None = None
     """Credential name."""
+    assume_version: str | None = None
+    """The subprotocol to speak when it offers none."""
+    pin_version: str | None = None
+    """The only subprotocol to speak with it, whatever it offers first."""
+    tolerates_missing_upgrade: bool = False
+    """Its opening handshake lacks ``Connection: Upgrade``."""
 
 
 @dataclass(frozen=True, slots=True)

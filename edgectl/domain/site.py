@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from edgectl.domain.ids import ChargerId, CircuitId, EvseId, IdToken, MeterId, SiteId
 from edgectl.domain.phases import ALL_PHASES, ZERO, Phase, Phases
+from edgectl.domain.quirks import QuirkValue
 from edgectl.domain.units import MilliAmps, Millis, MilliVolts, UtcMillis, Watts, power_from_current_w
 
 
@@ -79,6 +80,8 @@ class Charger:
     """What each EVSE falls to by itself when it does not hear from us."""
     phases: tuple[Phase, ...] = ALL_PHASES
     """The site phase on which the charger's L1, L2, L3 are wired, in that order; one entry for a single-phase charger."""
+    own_quirks: tuple[tuple[str, QuirkValue], ...] = ()
+    """Fields of ``quirks.Quirks`` that the site's file sets for this charger."""
 
     @property
     def evses(self) -> tuple[EvseId, ...]:

@@ -70,6 +70,53 @@ class EvseView:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyView:
+    """One configuration key or variable of a charger: what it was, what it should be, what became of it."""
+
+    key: str
+    before: str | None
+    """None: the charger did not tell."""
+    wanted: str
+    after: str | None
+    outcome: str
+    """``unchanged``, ``accepted``, ``reboot-required``, ``rejected``, ``not-supported``, ``read-only``, ``timeout``,
+    ``caused-reboot``, ``skipped``, ``waiting`` or ``differs`` (accepted, but reads back otherwise)."""
+    at_utc_ms: UtcMillis
+
+
+@dataclass(frozen=True, slots=True)
+class CommissioningView:
+    """How far a charger's configuration is what it should be."""
+
+    state: str
+    """``idle``, ``reading``, ``writing``, ``verifying``, ``done``, ``restoring`` or ``stopped``."""
+    detail: str
+    at_utc_ms: UtcMillis | None
+    keys: tuple[KeyView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeView:
+    """One finding of the drill."""
+
+    name: str
+    value: str
+    evidence: str
+    """What was measured, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrillView:
+    """The measured fingerprint of a charger."""
+
+    state: str
+    """``never``, ``running``, ``done`` or ``stopped``."""
+    detail: str
+    at_utc_ms: UtcMillis | None
+    probes: tuple[ProbeView, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ChargerView:
     id: ChargerId
     circuit: CircuitId
@@ -88,6 +135,14 @@ class ChargerView:
     """How long in the present connection state."""
     detail: str
     """The last trouble in plain words; empty when none."""
+    quirks: tuple[tuple[str, str], ...]
+    """The quirk profiles that apply, and why."""
+    checklist: tuple[str, ...]
+    """What a person should set on the device itself."""
+    register: str
+    """How its energy register was seen to behave: ``unknown``, ``lifetime``, ``boot`` or ``session``."""
+    commissioning: CommissioningView
+    drill: DrillView
     evses: tuple[EvseView, ...]
 
 

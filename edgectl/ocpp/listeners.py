@@ -240,14 +240,14 @@ def _tls_context(listener: Listener, credentials: CredentialReader) -> ssl.SSLCo
     where = f"listener {listener.host}:{listener.port}"
     if listener.security_profile != 2:
         raise ValueError(f"{where}: security profile {listener.security_profile} is not supported; allowed are 0, 1 and 2")
-    if listener.certificate is None:
+    if not listener.certificates:
         raise ValueError(f"{where}: security profile 2 needs a certificate")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        pem = credentials(listener.certificate)
+        pem = credentials(listener.certificates[0])
     except KeyError:
-        raise ValueError(f"{where}: there is no credential {listener.certificate!r}") from None
+        raise ValueError(f"{where}: there is no credential {listener.certificates[0]!r}") from None
     # The ssl module reads keys from files only. This one has no name and never reaches a disk.
     descriptor = os.memfd_create("certificate")
     try:
@@ -255,7 +255,7 @@ def _tls_context(listener: Listener, credentials: CredentialReader) -> ssl.SSLCo
         context.load_cert_chain(f"/proc/self/fd/{descriptor}")
     except ssl.SSLError as problem:
         raise ValueError(
-            f"{where}: credential {listener.certificate!r} is not a PEM certificate with its key: {problem}"
+            f"{where}: credential {listener.certificates[0]!r} is not a PEM certificate with its key: {problem}"
         ) from None
     finally:
         os.close(descriptor)

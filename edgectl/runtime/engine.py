@@ -9,7 +9,9 @@ import structlog
 
 from edgectl.core.controller import Controller
 from edgectl.domain.decisions import (
+    ActionAnswered,
     Ask,
+    CloseLink,
     Decision,
     InstallFallback,
     Keep,
@@ -17,6 +19,7 @@ from edgectl.domain.decisions import (
     Remember,
     Reply,
     SetLimit,
+    SignCertificate,
     StartAnswer,
     StopAnswer,
     WakeUplink,
@@ -26,7 +29,8 @@ from edgectl.domain.events import Call, Event, StoreChanged, Tick
 from edgectl.domain.records import Durability, Record, SessionKept
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis
-from edgectl.ports import ChargerLinks, Clock, FaultHook, Memory, StatePublisher, Store, no_fault
+from edgectl.ports import Authority, ChargerLinks, Clock, FaultHook, Memory, StatePublisher, Store, no_fault
+from edgectl.runtime.actions import ActionDesk
 from edgectl.runtime.health import HealthWatch
 from edgectl.runtime.inbox import Inbox
 
@@ -59,6 +63,8 @@ class Engine:
         links: ChargerLinks,
         publisher: StatePublisher,
         memory: Memory,
+        authority: Authority,
+        actions: ActionDesk,
         health: HealthWatch,
         trace: Trace | None = None,
         fault: FaultHook = no_fault,
@@ -70,6 +76,8 @@ class Engine:
         self._links = links
         self.publisher = publisher
         self._memory = memory
+        self._authority = authority
+        self._actions = actions
         self._health = health
         self._trace = trace
         self._fault = fault
@@ -123,6 +131,12 @@ class Engine:
                     self._links.install_fallback(decision, now)
                 case Ask():
                     self._links.ask(decision, now)
+                case SignCertificate():
+                    self._authority.sign(decision, now)
+                case CloseLink():
+                    self._links.close(decision.charger, decision.reason)
+                case ActionAnswered():
+                    self._actions.answered(decision)
                 case Remember():
                     self._memory.remember(decision.kind, decision.key, decision.document)
         records = [decision.record for decision in decisions if isinstance(decision, Keep)]

@@ -139,7 +139,7 @@ async def site(
     if certificate is not None:
         secrets["tls"] = certificate
     settings = OcppSettings(
-        listeners=(Listener("127.0.0.1", 0, profile, certificate="tls" if certificate else None),),
+        listeners=(Listener("127.0.0.1", 0, profile, certificates=("tls",) if certificate else ()),),
         unknown_chargers=unknown,
         access=tuple(ChargerAccess(ChargerId(charger), f"password-{charger}") for charger in passwords or {}),
         ping_ms=ping_ms,
@@ -308,9 +308,9 @@ async def test_profile_2_serves_tls_with_the_certificate_of_the_credential(tmp_p
     ("listener", "complaint"),
     [
         (Listener("127.0.0.1", 0, 2), "needs a certificate"),
-        (Listener("127.0.0.1", 0, 2, certificate="absent"), "there is no credential 'absent'"),
-        (Listener("127.0.0.1", 0, 2, certificate="rubbish"), "not a PEM certificate"),
-        (Listener("127.0.0.1", 0, 3, certificate="rubbish"), "security profile 3 is not supported"),
+        (Listener("127.0.0.1", 0, 2, certificates=("absent",)), "there is no credential 'absent'"),
+        (Listener("127.0.0.1", 0, 2, certificates=("rubbish",)), "not a PEM certificate"),
+        (Listener("127.0.0.1", 0, 3, certificates=("rubbish",)), "security profile 3 is not supported"),
     ],
 )
 async def test_a_listener_that_cannot_be_served_is_named(listener: Listener, complaint: str) -> None:

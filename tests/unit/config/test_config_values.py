@@ -150,7 +150,7 @@ accept_risk: [grid]
     assert (meter.unit_number, meter.model, meter.file) == (7, None, str(tmp_path / "own.yaml"))
     assert (meter.phases, meter.is_reversed, meter.ct_ratio_permille) == ((Phase.L3, Phase.L1, Phase.L2), True, 40_000)
     assert (meter.interval_ms, meter.timeout_ms) == (200, 150)
-    assert settings.ocpp.listeners == (Listener("::1", 9000, 3, "tls"),)
+    assert settings.ocpp.listeners == (Listener("::1", 9000, 3, ("tls",)),)
     assert settings.ocpp.unknown_chargers is UnknownChargers.REFUSE
     assert (settings.ocpp.heartbeat_s, settings.ocpp.ping_ms) == (3_600, 30_000)
     assert [(access.charger, access.password) for access in settings.ocpp.access] == [("DE*ABC*E1", "e1")]

@@ -11,7 +11,7 @@ import pytest
 from support.plant import TAG, Bench, plant
 
 from edgectl.core.controller import Controller
-from edgectl.domain.decisions import Ask, InstallFallback, PublishState, Reply, SetLimit
+from edgectl.domain.decisions import Ask, InstallFallback, PublishState, Reply, SetLimit, SignCertificate
 from edgectl.domain.errors import InvariantError, StoreError
 from edgectl.domain.events import (
     Call,
@@ -33,12 +33,18 @@ from edgectl.domain.phases import Phases
 from edgectl.domain.records import Durability, MessageKept, Record, Restored, SessionKept
 from edgectl.domain.time import Instant
 from edgectl.runtime import engine as engine_module
+from edgectl.runtime.actions import ActionDesk
 from edgectl.runtime.engine import Engine
 from edgectl.runtime.health import HealthWatch
 from edgectl.runtime.inbox import Inbox
 from hwsim.world.disk import SimMemory
 
 A = ChargerId("A")
+
+
+class NobodySigns:
+    def sign(self, request: SignCertificate, now: Instant) -> None:
+        raise AssertionError("no certificate is asked for in these tests")
 
 
 class Clock:
@@ -119,6 +125,8 @@ class Rig:
             links=self.links,
             publisher=self.publisher,
             memory=self.memory,
+            authority=NobodySigns(),
+            actions=ActionDesk(self.inbox),
             health=self.health,
         )
         self.engine.handle(ChargerConnected(A, 1, "ocpp1.6", "127.0.0.1", 1))

@@ -1,0 +1,104 @@
+"""Actions: what people and the backend may ask to be done with a charger, checked and turned into requests.
+
+An action names what is wanted in the words of the command line; what the charger is asked is the business of its version's codec.
+"""
+
+from __future__ import annotations
+
+from edgectl.core.chargers import ChargerState
+from edgectl.core.sessions import Sessions
+from edgectl.domain.decisions import ActionAnswered, Ask, Decision, Keep, WakeUplink
+from edgectl.domain.events import ActionRequested, Outcome, RequestAnswered
+from edgectl.domain.ids import EvseId
+from edgectl.domain.records import EventKept
+from edgectl.domain.time import Instant
+
+ACTION = "action/"
+"""How the asks of an action are named; what follows is the action's id."""
+
+REQUESTS = {
+    "start": "start-transaction",
+    "stop": "stop-transaction",
+    "configure": "change-configuration",
+    **{
+        name: name
+        for name in (
+            "reset", "unlock", "availability", "trigger", "get-configuration", "change-configuration", "get-report",
+            "clear-cache", "data-transfer", "get-diagnostics", "get-log", "update-firmware", "send-local-list",
+            "get-local-list-version", "reserve", "cancel-reservation", "clear-profile", "get-composite-schedule",
+            "get-profiles", "get-transaction-status", "install-certificate", "delete-certificate", "get-certificates",
+            "certificate-signed", "set-network-profile", "customer-information", "set-monitoring",
+        )
+    },
+}  # fmt: skip
+"""The request behind each action."""
+
+
+class Actions:
+    """Actions under way."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._under_way: dict[str, ActionRequested] = {}
+
+    def begin(self, event: ActionRequested, state: ChargerState | None, now: Instant) -> list[Decision]:
+        """Ask the charger, or say at once why not. Every action is recorded, with its actor."""
+        problem = self._problem(event, state)
+        if problem is not None:
+            answer = ActionAnswered(event.action_id, Outcome.REJECTED, problem=problem)
+            return [answer, *_recorded(event, answer, now)]
+        arguments = event.arguments
+        if event.name == "stop":
+            arguments = self._stop_arguments(event)
+            if not arguments:
+                answer = ActionAnswered(event.action_id, Outcome.REJECTED, problem="nothing is charging there")
+                return [answer, *_recorded(event, answer, now)]
+        self._under_way[event.action_id] = event
+        return [Ask(event.charger, ACTION + event.action_id, REQUESTS[event.name], arguments)]
+
+    def answered(self, event: RequestAnswered, now: Instant) -> list[Decision]:
+        """The charger's answer, to whoever asked."""
+        action_id = event.ask_id.removeprefix(ACTION)
+        begun = self._under_way.pop(action_id, None)
+        if begun is None:
+            return []
+        detail = dict(event.detail)
+        problem = detail.pop("problem", "") if event.outcome is not Outcome.ACCEPTED else ""
+        if event.outcome is Outcome.DISCONNECTED:
+            problem = "the charger is not connected"
+        pairs = tuple(pair for pair in event.detail if pair[0] != "problem")
+        answer = ActionAnswered(action_id, event.outcome, event.status, problem, pairs)
+        return [answer, *_recorded(begun, answer, now)]
+
+    def _problem(self, event: ActionRequested, state: ChargerState | None) -> str | None:
+        if state is None:
+            return f"no charger is called {event.charger}"
+        if event.name not in REQUESTS:
+            return f"there is no action {event.name!r}; there are {', '.join(sorted(REQUESTS))}"
+        if not state.is_connected:
+            return f"{event.charger} is not connected ({state.detail or 'it never was'})"
+        return None
+
+    def _stop_arguments(self, event: ActionRequested) -> tuple[tuple[str, str], ...]:
+        """The transaction that runs there, when none is named."""
+        given = dict(event.arguments)
+        if "transaction" in given:
+            return (("transaction", given["transaction"]),)
+        number = given.get("evse", "")
+        for session in self._sessions.open.values():
+            is_there = session.evse == EvseId(event.charger, int(number)) if number.isdecimal() else True
+            if session.charger == event.charger and is_there:
+                return (("transaction", session.transaction),)
+        return ()
+
+
+def _recorded(event: ActionRequested, answer: ActionAnswered, now: Instant) -> list[Decision]:
+    """Who asked for what, and what became of it: part of the site's history. Arguments may be secrets and stay out."""
+    body: dict[str, object] = {
+        "action": event.name,
+        "actor": event.actor,
+        "outcome": answer.outcome.value,
+        "status": answer.status,
+        "problem": answer.problem,
+    }
+    return [Keep(EventKept("action", event.charger, now.utc_ms, body)), WakeUplink()]
