@@ -19,7 +19,7 @@ import structlog
 
 from edgectl import __version__
 from edgectl import config as site_file
-from edgectl.core.controller import ADOPTED, Controller
+from edgectl.core.controller import REMEMBERED, Controller
 from edgectl.core.proof import ProofReport
 from edgectl.core.proof import prove as prove_site
 from edgectl.domain.decisions import SignCertificate
@@ -104,7 +104,7 @@ class Daemon:
             parts.ids,
             clock.now(),
             heartbeat_s=settings.ocpp.heartbeat_s,
-            known_chargers=parts.memory.recall(ADOPTED),
+            remembered={kind: parts.memory.recall(kind) for kind in REMEMBERED},
         )
         self.ocpp = OcppServer(
             settings.ocpp,

@@ -77,6 +77,11 @@ class Actions:
             return f"there is no action {event.name!r}; there are {', '.join(sorted(REQUESTS))}"
         if not state.is_connected:
             return f"{event.charger} is not connected ({state.detail or 'it never was'})"
+        token = dict(event.arguments).get("token", "")
+        if len(token) > state.quirks.token_char_count and state.protocol == "ocpp1.6":
+            return f"the token is longer than the {state.quirks.token_char_count} characters {event.charger} can take"
+        if event.name == "availability" and not state.quirks.takes_availability:
+            return f"{event.charger} is known to be a charger that refuses ChangeAvailability"
         return None
 
     def _stop_arguments(self, event: ActionRequested) -> tuple[tuple[str, str], ...]:

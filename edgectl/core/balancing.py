@@ -18,21 +18,20 @@ from edgectl.core.meters import Meters
 from edgectl.core.sessions import Sessions
 from edgectl.core.turns import Turns
 from edgectl.core.vehicles import SETTLE_MS, Vehicle
-from edgectl.domain.decisions import Decision, Keep, SetLimit
-from edgectl.domain.ids import CircuitId, EvseId
+from edgectl.domain.decisions import Decision, Keep, ProfileStyle, SetLimit
+from edgectl.domain.ids import ChargerId, CircuitId, EvseId
 from edgectl.domain.phases import ZERO, Phases
+from edgectl.domain.quirks import ProfilePurpose, Quirks
 from edgectl.domain.reasons import Authority, Cause, Input, Reason
 from edgectl.domain.records import LimitKept, Session
-from edgectl.domain.site import Charger, Site
+from edgectl.domain.site import Charger, PowerKind, Site
 from edgectl.domain.time import Instant
-from edgectl.domain.units import MilliAmps
+from edgectl.domain.units import MilliAmps, Watts, power_from_current_w
 
 STEP_MA: MilliAmps = 1_000
 """Smaller changes than this are not worth a message, unless a conductor needs them: profile writes wear flash."""
 RAISE_STEP_MA: MilliAmps = 8_000
 """The most a running vehicle is raised at once, so that a wrong estimate is seen before it is repeated."""
-GRID_MA: MilliAmps = 100
-"""OCPP carries tenths of an ampere."""
 
 
 class Balancing:
@@ -54,23 +53,36 @@ class Balancing:
         self._order_number = 0
         self._demands: dict[EvseId, Demand] = {}
         self._shares: dict[EvseId, Share] = {}
-        self._add_evses(site)
+        self._add_evses(site, is_new_site=True)
         for session in sessions.open.values():
             self._resume(session, now)
 
-    def _add_evses(self, site: Site) -> None:
+    def _add_evses(self, site: Site, *, is_new_site: bool = False) -> None:
         for charger in site.chargers:
             for evse in charger.evses:
-                known = self.limits.get(evse)
-                if known is None:
+                if evse not in self.limits:
                     self.limits[evse] = EvseLimit(evse, charger)
-                else:
-                    known.charger = charger
+            self.requirk(charger.id)
+            if is_new_site:
+                for evse in charger.evses:
+                    self.limits[evse].lose()
         for evse in [evse for evse in self.limits if evse not in {e for c in site.chargers for e in c.evses}]:
             self.close_session(evse, None)
             del self.limits[evse]
-        for vehicle in self.vehicles.values():
-            vehicle.charger = self.limits[vehicle.evse].charger
+
+    def requirk(self, charger_id: ChargerId) -> None:
+        """What is known of a charger's behaviour has changed."""
+        state = self.chargers.by_id[charger_id]
+        for evse in state.charger.evses:
+            self.limits[evse].charger = state.charger
+            self.limits[evse].quirks = state.quirks
+            if evse in self.vehicles:
+                self.vehicles[evse].charger = state.charger
+
+    def lose(self, charger_id: ChargerId) -> None:
+        """The charger's link has ended."""
+        for evse in self.chargers.by_id[charger_id].charger.evses:
+            self.limits[evse].lose()
 
     def reload(self, site: Site) -> None:
         self.site = site
@@ -183,7 +195,8 @@ class Balancing:
         balancing = self.site.balancing
         if not is_first:
             has_lasted = now.mono_ms - limit.raise_wanted_since_mono_ms >= balancing.raise_after_ms
-            is_rested = now.mono_ms - limit.changed_mono_ms >= balancing.dead_time_ms
+            rest_ms = max(balancing.dead_time_ms, limit.quirks.write_interval_ms)
+            is_rested = now.mono_ms - limit.changed_mono_ms >= rest_ms
             if not (has_lasted and is_rested):
                 limit.waiting = Cause.SETTLING
                 return None
@@ -221,27 +234,36 @@ class Balancing:
         return orders
 
     def _order(self, limit: EvseLimit, limit_ma: MilliAmps, reason: Reason, now: Instant) -> SetLimit:
-        charger = limit.charger
-        on_grid_ma = limit_ma // GRID_MA * GRID_MA
-        if 0 < on_grid_ma < charger.min_ma:
-            on_grid_ma = charger.min_ma
+        charger, quirks = limit.charger, limit.quirks
+        vehicle = self.vehicles[limit.evse]
+        on_grid_ma = limit.tellable_ma(limit_ma)
         self._order_number += 1
         lease_ms = self.site.balancing.lease_ms
         order = Order(self._order_number, on_grid_ma, now.mono_ms, now.mono_ms + lease_ms, reason)
-        limit.note_order(order, steady_ma(limit, self.vehicles[limit.evse], now))
+        limit.note_order(order, steady_ma(limit, vehicle, now))
         limit.raise_wanted_since_mono_ms = None
         session = self.book.sessions.at(limit.evse)
         return SetLimit(
             evse=limit.evse,
             order_number=self._order_number,
             limit_ma=on_grid_ma,
-            limit_w=self.site.power_w(charger, on_grid_ma),
+            limit_w=self._power_w(limit, vehicle, on_grid_ma),
             kind=charger.kind,
             phase_count=len(charger.phases),
             lease_ms=lease_ms,
             transaction=session.transaction if session else None,
             reason=reason,
+            style=style_of(charger, quirks),
         )
+
+    def _power_w(self, limit: EvseLimit, vehicle: Vehicle, limit_ma: MilliAmps) -> Watts:
+        """The same limit in watts. An AC charger divides watts by the phases in use, so until these are known from
+        measurement it is told what is safe on one."""
+        charger = limit.charger
+        if charger.kind is PowerKind.DC:
+            return self.site.power_w(charger, limit_ma)
+        phase_count = len(vehicle.phases) if vehicle.has_shown_phases else 1
+        return power_from_current_w(limit_ma, self.site.voltage_mv, phase_count)
 
     # --- reasons ------------------------------------------------------------------------------------------------------
 
@@ -290,3 +312,11 @@ class Balancing:
         meter = self.meters.by_id.get(meter_id) if meter_id is not None else None
         age_ms = meter.age_ms(now) if meter is not None else None
         return (Input("fallback", demand.claim.max_ma, "mA"), Input("meter-silent", age_ms or 0, "ms", age_ms))
+
+
+def style_of(charger: Charger, quirks: Quirks) -> ProfileStyle:
+    """How this charger is told its limits. A maximum of the whole station can only stand for one EVSE."""
+    purpose = quirks.purpose
+    if purpose is ProfilePurpose.STATION_MAX and charger.evse_count > 1:
+        purpose = None
+    return ProfileStyle(purpose, quirks.kind, quirks.stack_level, quirks.unit)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from edgectl.domain.events import ChargerBooted, ChargerConnected, ConnectorStatus, StatusReported
 from edgectl.domain.ids import ChargerId
-from edgectl.domain.quirks import STANDARD, AppliedQuirks, Quirks, RegisterBehaviour
+from edgectl.domain.quirks import STANDARD, AppliedQuirks, QuirkProfile, Quirks, RegisterBehaviour, apply_quirks
 from edgectl.domain.site import Charger, Site
 from edgectl.domain.time import Instant
 from edgectl.domain.units import MilliAmps, Millis
@@ -36,11 +36,23 @@ class Connector:
         return self.status not in {ConnectorStatus.AVAILABLE, ConnectorStatus.UNAVAILABLE, ConnectorStatus.UNKNOWN}
 
 
+def as_it_behaves(charger: Charger, quirks: Quirks) -> Charger:
+    """The charger as configured, with the least it really takes.
+
+    A fallback that would be a value it cannot hold counts as nothing: that is what such a charger is told instead.
+    """
+    min_ma = min(charger.max_ma, max(charger.min_ma, quirks.min_ma or 0, min(quirks.steps_ma, default=0)))
+    return replace(charger, min_ma=min_ma, fallback_ma=charger.fallback_ma if charger.fallback_ma >= min_ma else 0)
+
+
 @dataclass(slots=True)
 class ChargerState:
     """One charger as it is now."""
 
+    configured: Charger
+    """As the site's file has it."""
     charger: Charger
+    """As it behaves: with what its quirks change."""
     is_connected: bool = False
     link_number: int = 0
     protocol: str | None = None
@@ -52,6 +64,8 @@ class ChargerState:
     model: str | None = None
     serial: str | None = None
     firmware: str | None = None
+    is_identity_asked: bool = False
+    """On this link."""
     fallback: Fallback = Fallback.UNKNOWN
     fallback_asked_mono_ms: Millis | None = None
     written_fallback_ma: MilliAmps | None = None
@@ -61,6 +75,14 @@ class ChargerState:
     register: RegisterBehaviour = RegisterBehaviour.UNKNOWN
     connectors: dict[int, Connector] = field(default_factory=dict)
     """By EVSE number; 0 is the charger as a whole."""
+
+    def apply(self, table: Sequence[QuirkProfile]) -> bool:
+        """Work out which quirks hold for what it says it is. Returns whether that is news."""
+        applied = apply_quirks(table, (self.vendor, self.model, self.firmware), dict(self.configured.own_quirks))
+        charger = as_it_behaves(self.configured, applied.quirks)
+        is_news = applied != self.applied or charger != self.charger
+        self.applied, self.charger = applied, charger
+        return is_news
 
     def identity(self) -> dict[str, object]:
         """Who it said it was when it booted last."""
@@ -76,6 +98,7 @@ class ChargerState:
     def connect(self, event: ChargerConnected, now: Instant) -> None:
         self.is_connected = True
         self.is_accepted = False
+        self.is_identity_asked = False
         self.link_number = event.link_number
         self.protocol = event.protocol
         self.peer = event.peer
@@ -111,8 +134,9 @@ class ChargerState:
 class Chargers:
     """All chargers of the site, by id."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, quirk_table: Sequence[QuirkProfile] = ()) -> None:
         self.by_id: dict[ChargerId, ChargerState] = {}
+        self.quirk_table = quirk_table
         self.reload(site)
 
     def reload(self, site: Site) -> None:
@@ -120,11 +144,13 @@ class Chargers:
         known = self.by_id
         self.by_id = {}
         for charger in site.chargers:
-            state = known.get(charger.id) or ChargerState(charger)
-            if state.charger.fallback_ma != charger.fallback_ma or state.charger.max_ma != charger.max_ma:
+            state = known.get(charger.id) or ChargerState(charger, charger)
+            before = state.charger
+            state.configured = charger
+            state.apply(self.quirk_table)
+            if before.fallback_ma != state.charger.fallback_ma or before.max_ma != state.charger.max_ma:
                 state.fallback = Fallback.UNKNOWN
                 state.fallback_asked_mono_ms = None
-            state.charger = charger
             self.by_id[charger.id] = state
 
     def recall(self, known: Mapping[str, Mapping[str, object]]) -> None:
@@ -133,6 +159,7 @@ class Chargers:
             for name, value in known.get(state.charger.id, {}).items():
                 if name in state.identity() and isinstance(value, str):
                     setattr(state, name, value)
+            state.apply(self.quirk_table)
 
     def get(self, charger_id: ChargerId) -> ChargerState | None:
         return self.by_id.get(charger_id)

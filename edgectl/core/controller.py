@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,19 +12,18 @@ from edgectl.core.alarms import Alarms
 from edgectl.core.authorization import Authorization
 from edgectl.core.balancing import Balancing
 from edgectl.core.certificates import Certificates
-from edgectl.core.chargers import BOOT_GRACE_MS, Chargers, ChargerState, Fallback
+from edgectl.core.chargers import Chargers
+from edgectl.core.corrections import corrected, needs_correction
 from edgectl.core.meters import Meters
-from edgectl.core.picture import Refused, Uplink, draw_picture
+from edgectl.core.picture import Uplink, draw_picture
 from edgectl.core.publishing import StatePublishing
+from edgectl.core.reception import ADOPTED, Reception
 from edgectl.core.sessions import Sessions
 from edgectl.domain.decisions import (
     Acknowledge,
     Ask,
-    BootAnswer,
     Decision,
-    InstallFallback,
     Keep,
-    Remember,
     Reply,
     SetLimit,
     TokenAnswer,
@@ -48,13 +47,11 @@ from edgectl.domain.events import (
     LimitAnswered,
     MeterRead,
     MeterValuesReported,
-    Outcome,
     PublishRefused,
     ReceiptReceived,
     RequestAnswered,
     SiteReloaded,
     StatusReported,
-    StopRequested,
     StoreChanged,
     Tick,
     TokenPresented,
@@ -63,24 +60,20 @@ from edgectl.domain.events import (
     UplinkChanged,
 )
 from edgectl.domain.ids import ChargerId, EvseId
+from edgectl.domain.quirks import QuirkProfile
 from edgectl.domain.reasons import Cause
 from edgectl.domain.records import EventKept, ParkKept, PeriodState, ReceiptKept, Restored
 from edgectl.domain.site import Site
-from edgectl.domain.time import Instant, iso
+from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis, Watts
 from edgectl.domain.views import SiteView
 from edgectl.ports import IdSource
 
-OFFLINE_ALARM_MS: Millis = 60_000
-"""A charger that reconnects within a minute is not worth waking anybody."""
 OVER_LIMIT_ALARM_MS: Millis = 5_000
-FALLBACK_RETRY_MS: Millis = 60_000
-ADOPTED, FALLBACKS = "adopted-chargers", "fallbacks-written"
-"""Kinds of what is remembered over a restart."""
-PENDING_INTERVAL_S = 60
-"""How soon an unknown charger asks again whether it has been adopted."""
-REFUSED_COUNT = 100
-"""Strangers remembered for the adoption list; the oldest is forgotten."""
+
+
+REMEMBERED = (ADOPTED,)
+"""Kinds of what the core wants to know again after a restart."""
 
 
 class Controller:
@@ -94,13 +87,14 @@ class Controller:
         now: Instant,
         *,
         heartbeat_s: int = 300,
-        known_chargers: Mapping[str, Mapping[str, object]] | None = None,
+        quirk_table: Sequence[QuirkProfile] = (),
+        remembered: Mapping[str, Mapping[str, Mapping[str, object]]] | None = None,
     ) -> None:
         self.site = site
-        self._heartbeat_s = heartbeat_s
         self._started = now
-        self._chargers = Chargers(site)
-        self._chargers.recall(known_chargers or {})
+        memory = remembered or {}
+        self._chargers = Chargers(site, quirk_table)
+        self._chargers.recall(memory.get(ADOPTED, {}))
         self._meters = Meters(site)
         self._authorization = Authorization(site)
         self._sessions = Sessions(restored, self._authorization, ids)
@@ -108,9 +102,9 @@ class Controller:
         self._alarms = Alarms()
         self._actions = Actions(self._sessions)
         self._certificates = Certificates()
+        self._reception = Reception(site, self._chargers, self._balancing, self._alarms, heartbeat_s, now)
         self._publishing = StatePublishing()
         self._counters: Counter[str] = Counter()
-        self._refused: dict[ChargerId, Refused] = {}
         self._uplink = Uplink(is_connected=False, detail="not connected yet")
         self._is_store_healthy = True
         self._marked: dict[EvseId, tuple[PeriodState, Cause]] = {}
@@ -138,7 +132,6 @@ class Controller:
             SiteReloaded: self._on_reloaded,
             StoreChanged: self._on_store,
             LedgerReplaced: self._on_ledger_replaced,
-            StopRequested: self._on_stop_requested,
             CertificateRequested: self._on_certificate_requested,
             CertificateSigned: self._on_certificate_signed,
             ActionRequested: self._on_action,
@@ -148,10 +141,11 @@ class Controller:
         """Decide. Every ``Call`` inside an event gets exactly one ``Reply`` in the returned list."""
         call = getattr(event, "call", None)
         state = self._chargers.get(call.charger) if call is not None else None
-        # A known charger that talks without booting first has only reconnected, which OCPP allows it to do.
-        is_back = state is not None and state.is_connected and not state.is_accepted and not isinstance(event, ChargerBooted)
-        if state is not None and is_back:
-            state.is_accepted = True
+        if state is None:
+            return self._handlers[type(event)](event, now)
+        if needs_correction(state.quirks):
+            event = corrected(event, state.quirks)
+        is_back = self._reception.talked(state, event)
         decisions = self._handlers[type(event)](event, now)
         return [*decisions, *self._control(now)] if is_back else decisions
 
@@ -164,7 +158,7 @@ class Controller:
             self._alarms,
             uplink=self._uplink,
             is_store_healthy=self._is_store_healthy,
-            refused=tuple(self._refused.values()),
+            refused=self._reception.strangers,
             counters=self._counters,
             started=self._started,
             now=now,
@@ -173,77 +167,21 @@ class Controller:
     # --- chargers -----------------------------------------------------------------------------------------------------
 
     def _on_connected(self, event: ChargerConnected, now: Instant) -> list[Decision]:
-        state = self._chargers.get(event.charger)
-        if state is None:
-            self._note_stranger(event.charger, event.peer, "unknown charger, waiting to be adopted", now)
-            return []
-        state.connect(event, now)
-        return self._balancing.reassert(state.charger, now)
+        return self._reception.connected(event, now)
 
     def _on_disconnected(self, event: ChargerDisconnected, now: Instant) -> list[Decision]:
-        state = self._chargers.get(event.charger)
-        if state is None or state.link_number != event.link_number:
-            return []
-        state.disconnect(event.reason, now)
-        return self._control(now)
+        return [*self._reception.disconnected(event, now), *self._control(now)]
 
     def _on_refused(self, event: ChargerRefused, now: Instant) -> list[Decision]:
         self._counters["chargers_refused"] += 1
-        self._note_stranger(event.charger, event.peer, event.reason, now)
+        self._reception.refused(event, now)
         return []
 
-    def _note_stranger(self, charger: ChargerId, peer: str, reason: str, now: Instant) -> None:
-        known = self._refused.pop(charger, None)
-        count = known.attempt_count + 1 if known else 1
-        self._refused[charger] = Refused(charger, peer, reason, now.utc_ms, count)
-        while len(self._refused) > REFUSED_COUNT:
-            del self._refused[next(iter(self._refused))]
-
     def _on_booted(self, event: ChargerBooted, now: Instant) -> list[Decision]:
-        state = self._chargers.get(event.call.charger)
-        if state is None:
-            return [Reply(event.call, BootAnswer(is_accepted=False, interval_s=PENDING_INTERVAL_S))]
-        before = state.identity()
-        state.boot(event)
-        self._refused.pop(event.call.charger, None)
-        answer = Reply(event.call, BootAnswer(is_accepted=True, interval_s=self._heartbeat_s))
-        news: list[Decision] = []
-        if state.identity() != before:
-            news.append(Remember(ADOPTED, state.charger.id, state.identity()))
-        return [answer, *news, *self._install_fallback(state, now), *self._control(now)]
-
-    def _install_fallback(self, state: ChargerState, now: Instant) -> list[Decision]:
-        charger = state.charger
-        state.fallback = Fallback.ASKED
-        state.fallback_asked_mono_ms = now.mono_ms
-        return [
-            InstallFallback(
-                charger=charger.id,
-                fallback_ma=charger.fallback_ma,
-                fallback_w=self.site.power_w(charger, charger.fallback_ma),
-                max_ma=charger.max_ma * charger.evse_count,
-                max_w=self.site.power_w(charger, charger.max_ma * charger.evse_count),
-                kind=charger.kind,
-            )
-        ]
+        return [*self._reception.booted(event, now), *self._control(now)]
 
     def _on_fallback_answered(self, event: FallbackAnswered, now: Instant) -> list[Decision]:
-        state = self._chargers.get(event.charger)
-        if state is None:
-            return []
-        if event.outcome in {Outcome.DISCONNECTED, Outcome.TIMEOUT}:
-            state.fallback = Fallback.UNKNOWN  # nothing was said; it is asked again
-            return []
-        is_installed = event.outcome is Outcome.ACCEPTED
-        news: list[Decision] = []
-        if is_installed and state.written_fallback_ma != state.charger.fallback_ma:
-            state.written_fallback_ma = state.charger.fallback_ma
-            document: dict[str, object] = {"fallback_ma": state.charger.fallback_ma, "written_at": iso(now.utc_ms)}
-            news.append(Remember(FALLBACKS, event.charger, document))
-        state.fallback = Fallback.INSTALLED if is_installed else Fallback.REFUSED
-        if not is_installed:
-            state.detail = f"fallback {event.outcome.value}: {event.detail}".rstrip(": ")
-        return [*news, *self._alarms.set("fallback-refused", event.charger, not is_installed, event.detail, now)]
+        return self._reception.fallback_answered(event, now)
 
     def _on_acknowledged(self, event: HeartbeatReceived, _now: Instant) -> list[Decision]:
         return [Reply(event.call, Acknowledge())]
@@ -348,10 +286,6 @@ class Controller:
         # A session of a charger that has left the configuration is judged by the widest plug there is.
         return self.site.power_w(state.charger, state.charger.max_ma) if state else 1_000_000
 
-    def _on_stop_requested(self, event: StopRequested, now: Instant) -> list[Decision]:
-        body: dict[str, object] = {"session": event.session, "actor": event.actor, "result": "not-supported"}
-        return [Keep(EventKept("stop-requested", event.session, now.utc_ms, body))]
-
     # --- actions and certificates -------------------------------------------------------------------------------------
 
     def _on_action(self, event: ActionRequested, now: Instant) -> list[Decision]:
@@ -381,12 +315,9 @@ class Controller:
         return self._control(now)
 
     def _on_tick(self, _event: Tick, now: Instant) -> list[Decision]:
-        for state in self._chargers.by_id.values():
-            if state.is_connected and now.mono_ms - (state.since_mono_ms or 0) >= BOOT_GRACE_MS:
-                state.is_accepted = True
         decisions = self._control(now)
         for state in self._chargers.by_id.values():
-            decisions += self._watch_charger(state, now)
+            decisions += self._reception.watch(state, now)
         for meter in self._meters.by_id.values():
             is_lost = meter.current_ma(now) is None
             decisions += self._alarms.set("meter-lost", meter.meter.id, is_lost, meter.trouble or "reading too old", now)
@@ -394,20 +325,6 @@ class Controller:
             is_over = circuit.over_limit_ms(now) >= OVER_LIMIT_ALARM_MS
             decisions += self._alarms.set("circuit-over-limit", circuit.circuit.id, is_over, "measured above its limit", now)
         return [*decisions, *self._publishing.changes(self.picture(now), now)]
-
-    def _watch_charger(self, state: ChargerState, now: Instant) -> list[Decision]:
-        charger = state.charger.id
-        if not state.is_connected:
-            since_ms = state.since_mono_ms if state.since_mono_ms is not None else self._started.mono_ms
-            is_away = now.mono_ms - since_ms >= OFFLINE_ALARM_MS
-            return self._alarms.set("charger-offline", charger, is_away, state.detail or "never connected", now)
-        decisions = self._alarms.set("charger-offline", charger, False, "", now)
-        if state.fallback is Fallback.UNKNOWN and state.is_accepted:
-            return [*decisions, *self._install_fallback(state, now)]
-        asked_ms = state.fallback_asked_mono_ms
-        if state.fallback is Fallback.REFUSED and asked_ms is not None and now.mono_ms - asked_ms >= FALLBACK_RETRY_MS:
-            return [*decisions, *self._install_fallback(state, now)]
-        return decisions
 
     def _control(self, now: Instant) -> list[Decision]:
         """One control step, and what it means for the running sessions' spans."""
@@ -476,6 +393,7 @@ class Controller:
     def _on_reloaded(self, event: SiteReloaded, now: Instant) -> list[Decision]:
         self.site = event.site
         self._chargers.reload(event.site)
+        self._reception.site = event.site
         self._meters.reload(event.site)
         self._authorization.reload(event.site)
         self._balancing.reload(event.site)

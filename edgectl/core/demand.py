@@ -171,13 +171,21 @@ class DemandBook:
         session = self.sessions.at(evse)
         priority = self.authorization.priority(session.id_token if session else None)
         by_priority = -priority if self.site.balancing.strategy is Strategy.PRIORITY else 0
+        quirks = limit.quirks
+        # One that loses its transaction or its vehicle's attention at 0 A keeps its place once it charges.
+        keeps_going = not quirks.can_pause and limit.commanded_ma > 0
+        min_ma = charger.min_ma
+        if quirks.wakes_at_ma is not None and limit.commanded_ma == 0 and not vehicle.is_drawing:
+            min_ma = min(charger.max_ma, max(min_ma, quirks.wakes_at_ma))
+            if cause is not Cause.METER_LOST:
+                ceiling_ma = max(ceiling_ma, min_ma)
         claim = Claim(
             evse=evse,
             circuits=path,
             phases=vehicle.phases,
-            min_ma=charger.min_ma,
+            min_ma=min_ma,
             max_ma=ceiling_ma,
-            rank=(by_priority, 1 if vehicle.is_satisfied else 0, self.turns.place(evse)),
+            rank=(0 if keeps_going else 1, by_priority, 1 if vehicle.is_satisfied else 0, self.turns.place(evse)),
         )
         if limit.commanded is not None and is_held:
             claim = Claim(claim.evse, path, claim.phases, claim.min_ma, min(ceiling_ma, limit.commanded_ma), claim.rank)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from edgectl.domain.events import LimitAnswered, Outcome
 from edgectl.domain.ids import EvseId
+from edgectl.domain.quirks import Quirks
 from edgectl.domain.reasons import Authority, Cause, Reason
 from edgectl.domain.site import Charger
 from edgectl.domain.time import Instant
@@ -23,6 +24,9 @@ FOLLOW_MS: Millis = 6_500
 still measured is somebody else's."""
 LEASE_GRACE_MS: Millis = 60_000
 """A charger ends a lease on its own clock, which may lag ours by this much between two clock updates."""
+
+GRID_MA: MilliAmps = 100
+"""OCPP carries tenths of an ampere."""
 
 IDLE_REASON = Reason(Cause.IDLE, Authority.CHARGER)
 
@@ -44,6 +48,9 @@ class EvseLimit:
 
     evse: EvseId
     charger: Charger
+    quirks: Quirks = field(default_factory=Quirks)
+    is_forgotten: bool = False
+    """It has lost what we told it, or may have: nothing binds it until it accepts a limit again."""
     commanded: Order | None = None
     previous_ma: MilliAmps = 0
     """What was commanded before the last change."""
@@ -93,6 +100,20 @@ class EvseLimit:
         """What the charger was last told, or what it falls to without us."""
         return self.charger.fallback_ma if self.commanded is None else self.commanded.limit_ma
 
+    def lose(self) -> None:
+        """The link is gone; a charger that forgets its profiles with it is bound by nothing."""
+        self.is_forgotten = not self.quirks.keeps_profiles
+
+    def tellable_ma(self, limit_ma: MilliAmps) -> MilliAmps:
+        """The highest current up to this one that the charger can be told: on the wire's grid, one of its steps, nothing
+        between 0 and its minimum."""
+        told_ma = limit_ma // GRID_MA * GRID_MA
+        if self.quirks.steps_ma:
+            told_ma = max((step_ma for step_ma in self.quirks.steps_ma if step_ma <= told_ma), default=0)
+        if told_ma < self.charger.min_ma <= limit_ma:
+            told_ma = self.charger.min_ma  # the minimum itself may lie beside the grid
+        return told_ma if told_ma >= self.charger.min_ma else 0
+
     def confirmed_now_ma(self, now: Instant) -> MilliAmps | None:
         """The accepted limit while its lease runs."""
         if self.confirmed_ma is None or now.mono_ms >= self.confirmed_until_mono_ms:
@@ -101,9 +122,11 @@ class EvseLimit:
 
     def worst_ma(self, now: Instant, measured_ma: MilliAmps | None) -> MilliAmps:
         """The largest current this EVSE may draw now, as far as anything is proven."""
+        if self.is_forgotten:
+            return self.charger.max_ma
         standing_ma = self.charger.fallback_ma
         if self.confirmed_ma is not None:
-            if now.mono_ms < self.confirmed_until_mono_ms:
+            if now.mono_ms < self.confirmed_until_mono_ms or not self.quirks.has_lease:
                 standing_ma = self.confirmed_ma
             elif now.mono_ms < self.confirmed_until_mono_ms + LEASE_GRACE_MS:
                 standing_ma = max(self.confirmed_ma, self.charger.fallback_ma)
@@ -141,6 +164,7 @@ class EvseLimit:
         if event.outcome is Outcome.ACCEPTED:
             for number in [number for number in self.unanswered if number < order.number]:
                 del self.unanswered[number]
+            self.is_forgotten = False
             self.confirmed_ma = order.limit_ma
             self.confirmed_until_mono_ms = order.lease_end_mono_ms
             self.refused_count = 0

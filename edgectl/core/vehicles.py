@@ -41,7 +41,10 @@ class Vehicle:
     unused_since_mono_ms: Millis | None = None
     wanted_ma: MilliAmps | None = None
     """A cap learned from what it draws; None while it may want everything."""
+    has_shown_phases: bool = False
+    """Real current on named phases has been seen, twice in a row."""
     _narrow_count: int = 0
+    _shown_count: int = 0
 
     def __post_init__(self) -> None:
         self.phases = self.charger.phases
@@ -77,6 +80,8 @@ class Vehicle:
         drawing = tuple(phase for phase in self.charger.phases if current_ma[phase] >= DRAWING_MA)
         if not drawing:
             return
+        self._shown_count += 1
+        self.has_shown_phases = self._shown_count >= 2
         if set(drawing) - set(self.phases):
             self.phases = self.charger.phases  # it uses more than believed: back to the worst case at once
             self._narrow_count = 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from edgectl.domain.ids import ChargerId, IdToken, MeterId, SessionId, TransactionRef
+from edgectl.domain.ids import ChargerId, IdToken, MeterId, TransactionRef
 from edgectl.domain.phases import Phases
 from edgectl.domain.site import Site
 from edgectl.domain.units import MilliAmps, Millis, UtcMillis, WattHours, Watts
@@ -349,14 +349,6 @@ class LedgerReplaced:
 
 
 @dataclass(frozen=True, slots=True)
-class StopRequested:
-    """The operator or the backend asks to end a session."""
-
-    session: SessionId
-    actor: str
-
-
-@dataclass(frozen=True, slots=True)
 class ActionRequested:
     """A person or the backend wants something done with a charger; answered by ``ActionAnswered``."""
 
@@ -395,6 +387,5 @@ Event: TypeAlias = (
     | SiteReloaded
     | StoreChanged
     | LedgerReplaced
-    | StopRequested
     | ActionRequested
 )

@@ -4,8 +4,10 @@ Two layers per EVSE, told apart by stack level:
 
 - stack level 0, the fallback: the station's rating and a TxDefaultProfile of the whole charger, without an end. They stay when
   we are gone, and nothing here ever clears them.
-- stack level 1, the lease: a TxProfile while a transaction runs, otherwise a TxDefaultProfile of the EVSE. It ends by itself
-  unless renewed, and then the fallback applies again.
+- the lease, normally at stack level 1: a TxProfile while a transaction runs, otherwise a TxDefaultProfile of the EVSE. It ends
+  by itself unless renewed, and then the fallback applies again.
+
+A charger may need it otherwise (``decisions.ProfileStyle``). Here a profile is in our words; each version writes it in its own.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from dataclasses import dataclass
 
 from edgectl.domain.decisions import InstallFallback, SetLimit
 from edgectl.domain.events import FallbackAnswered, Outcome
+from edgectl.domain.ids import TransactionRef
+from edgectl.domain.quirks import ProfileKind, ProfilePurpose, RateUnit
 from edgectl.domain.site import PowerKind
 from edgectl.domain.time import Instant, iso
 from edgectl.domain.units import MilliAmps, Watts
@@ -22,14 +26,14 @@ from edgectl.ocpp.frames import Payload
 from edgectl.ocpp.rpc import CallEnded
 
 FALLBACK_LEVEL = 0
-LEASE_LEVEL = 1
 # Profile ids are per charger. The same purpose on the same EVSE always has the same id, so that a renewal replaces; 1 to 9 are
 # reserved for the fallback and never reused.
 STATION_MAX_ID = 1
 FALLBACK_ID = 2
 FALLBACK_IDS = range(1, 10)
-DEFAULT_LEASE_BASE = 1000
-TRANSACTION_LEASE_BASE = 2000
+_LEASE_BASES = {ProfilePurpose.TX_DEFAULT: 1000, ProfilePurpose.TX: 2000, ProfilePurpose.STATION_MAX: 3000}
+STATION = 0
+"""Stands for all EVSEs of a charger."""
 
 _HEAD_START_S = 60
 """Leases begin a minute ago: a charger whose clock is slightly behind would otherwise not apply them yet (and some firmware
@@ -42,32 +46,85 @@ _FULL_PHASES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Lease:
-    """When a limit holds.
+class Profile:
+    """One charging profile."""
+
+    number: int
+    level: int
+    purpose: ProfilePurpose
+    kind: ProfileKind
+    place: int
+    """The EVSE, or ``STATION``."""
+    schedule: Payload
+    """Rate unit, periods, and where it has them its start and duration: the same words in all versions."""
+    transaction: TransactionRef | None = None
+    valid_to: str | None = None
+    left_s: int | None = None
+    """For how long from now a lease holds."""
+
+
+def lease(order: SetLimit, now: Instant, *, is_nameable: bool) -> Profile:
+    """A limit that ends at the moment the order was made plus the lease, however long the call waits.
 
     The end is said twice, as a date and as a duration: firmware is known to ignore the one or the other, and a lease that does
-    not end is the one mistake we could not take back when we are gone.
+    not end is the one mistake we could not take back when we are gone. A relative schedule counts from the start of the
+    transaction, so there only the date can say it.
+
+    ``is_nameable``: the version can carry the id of the order's transaction.
     """
-
-    start: str
-    duration_s: int
-    valid_to: str
-    left_s: int
-    """From the moment the order was made."""
-
-
-def lease_of(order: SetLimit, now: Instant) -> Lease:
-    """It ends at the moment the order was made plus the lease, however long the call waits."""
+    style = order.style
+    purpose = style.purpose or ProfilePurpose.TX
+    if purpose is ProfilePurpose.TX and not is_nameable:
+        purpose = ProfilePurpose.TX_DEFAULT
+    is_maximum = purpose is ProfilePurpose.STATION_MAX
+    place = STATION if is_maximum else order.evse.number
+    kind = ProfileKind.ABSOLUTE if is_maximum else style.kind  # a station's maximum cannot be relative (2.0.1 K01.FR.38)
     left_s = order.lease_ms // 1000  # ending early is safe
     start_utc_ms = now.utc_ms - _HEAD_START_S * 1000
     duration_s = _HEAD_START_S + left_s
-    return Lease(iso(start_utc_ms), duration_s, iso(start_utc_ms + duration_s * 1000), left_s)
+    schedule = rate(order.kind, order.limit_ma, order.limit_w, order.phase_count, style.unit)
+    if kind is ProfileKind.ABSOLUTE:
+        schedule = {"duration": duration_s, "startSchedule": iso(start_utc_ms), **schedule}
+    return Profile(
+        number=_LEASE_BASES[purpose] + place,
+        level=style.stack_level,
+        purpose=purpose,
+        kind=kind,
+        place=place,
+        schedule=schedule,
+        transaction=order.transaction if purpose is ProfilePurpose.TX else None,
+        valid_to=iso(start_utc_ms + duration_s * 1000),
+        left_s=left_s,
+    )
 
 
-def rate(kind: PowerKind, limit_ma: MilliAmps, limit_w: Watts, phase_count: int = _FULL_PHASES) -> Payload:
-    """A limit without an end inside its schedule: amps for AC, watts for DC."""
+def fallback(order: InstallFallback) -> tuple[Profile, Profile]:
+    """The charger's rating and the default of all its EVSEs. Neither ever ends, online or offline."""
+    style = order.style
+    rating = rate(order.kind, order.max_ma, order.max_w, unit=style.unit)
+    default = rate(order.kind, order.fallback_ma, order.fallback_w, unit=style.unit)
+    return (
+        _permanent(STATION_MAX_ID, ProfilePurpose.STATION_MAX, ProfileKind.ABSOLUTE, rating),
+        _permanent(FALLBACK_ID, ProfilePurpose.TX_DEFAULT, style.kind, default),
+    )
+
+
+def _permanent(number: int, purpose: ProfilePurpose, kind: ProfileKind, schedule: Payload) -> Profile:
+    if kind is ProfileKind.ABSOLUTE:
+        schedule = {"startSchedule": ALWAYS, **schedule}
+    return Profile(number, FALLBACK_LEVEL, purpose, kind, STATION, schedule)
+
+
+def rate(
+    kind: PowerKind,
+    limit_ma: MilliAmps,
+    limit_w: Watts,
+    phase_count: int = _FULL_PHASES,
+    unit: RateUnit | None = None,
+) -> Payload:
+    """A limit without an end inside its schedule: amps for AC unless the charger wants watts, watts for DC."""
     period: Payload = {"startPeriod": 0}
-    if kind is PowerKind.DC:
+    if kind is PowerKind.DC or unit is RateUnit.WATTS:
         return {"chargingRateUnit": "W", "chargingSchedulePeriod": [period | {"limit": limit_w}]}
     period["limit"] = _amps(limit_ma)
     if phase_count != _FULL_PHASES:

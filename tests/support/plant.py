@@ -30,6 +30,7 @@ from edgectl.domain.events import (
 )
 from edgectl.domain.ids import ChargerId, CircuitId, EvseId, IdToken, MeterId, SessionId, SiteId, TransactionRef
 from edgectl.domain.phases import ALL_PHASES, Phases
+from edgectl.domain.quirks import QuirkProfile
 from edgectl.domain.records import Record, Restored
 from edgectl.domain.site import Charger, Circuit, Meter, Site, Token
 from edgectl.domain.time import Instant
@@ -78,6 +79,7 @@ class Bench:
 
     site: Site
     restored: Restored = field(default_factory=Restored)
+    quirk_table: Sequence[QuirkProfile] = ()
     mono_ms: int = 1_000_000
     utc_ms: int = NOON_UTC_MS
     orders: dict[EvseId, SetLimit] = field(default_factory=dict)
@@ -88,7 +90,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.ids = CountingIds()
-        self.controller = Controller(self.site, self.restored, self.ids, self.now)
+        self.controller = Controller(self.site, self.restored, self.ids, self.now, quirk_table=self.quirk_table)
 
     @property
     def now(self) -> Instant:

@@ -7,35 +7,27 @@ from collections.abc import Sequence
 from edgectl.domain.decisions import InstallFallback, SetLimit
 from edgectl.domain.events import FallbackAnswered, LimitAnswered, Outcome
 from edgectl.domain.ids import TransactionRef
+from edgectl.domain.quirks import ProfileKind, ProfilePurpose
 from edgectl.domain.time import Instant
 from edgectl.ocpp import profiles
 from edgectl.ocpp.codec import outcome_of
 from edgectl.ocpp.frames import Payload
+from edgectl.ocpp.profiles import Profile
 from edgectl.ocpp.rpc import CallEnded, OwnCall
 
 _STATUSES = {"accepted": Outcome.ACCEPTED, "rejected": Outcome.REJECTED, "notsupported": Outcome.NOT_SUPPORTED}
+_PURPOSES = {
+    ProfilePurpose.TX: "TxProfile",
+    ProfilePurpose.TX_DEFAULT: "TxDefaultProfile",
+    ProfilePurpose.STATION_MAX: "ChargePointMaxProfile",
+}
+_KINDS = {ProfileKind.ABSOLUTE: "Absolute", ProfileKind.RELATIVE: "Relative"}
 
 
 def limit_call(order: SetLimit, now: Instant) -> OwnCall:
     """SetChargingProfile for one lease."""
-    number = order.evse.number
-    lease = profiles.lease_of(order, now)
-    transaction_id = _transaction_id(order.transaction)
-    profile: Payload = {"chargingProfileId": profiles.DEFAULT_LEASE_BASE + number}
-    if transaction_id is not None:
-        profile = {"chargingProfileId": profiles.TRANSACTION_LEASE_BASE + number, "transactionId": transaction_id}
-    profile |= {
-        "stackLevel": profiles.LEASE_LEVEL,
-        "chargingProfilePurpose": "TxDefaultProfile" if transaction_id is None else "TxProfile",
-        "chargingProfileKind": "Absolute",
-        "validTo": lease.valid_to,
-        "chargingSchedule": {
-            "duration": lease.duration_s,
-            "startSchedule": lease.start,
-            **profiles.rate(order.kind, order.limit_ma, order.limit_w, order.phase_count),
-        },
-    }
-    return OwnCall("SetChargingProfile", {"connectorId": number, "csChargingProfiles": profile}, slot=f"limit/{number}")
+    is_nameable = _transaction_id(order.transaction) is not None
+    return _set(profiles.lease(order, now, is_nameable=is_nameable), f"limit/{order.evse.number}")
 
 
 def limit_answered(order: SetLimit, ended: CallEnded) -> LimitAnswered:
@@ -45,27 +37,28 @@ def limit_answered(order: SetLimit, ended: CallEnded) -> LimitAnswered:
 
 def fallback_calls(order: InstallFallback) -> tuple[OwnCall, OwnCall]:
     """The charger's rating and the default of all its connectors; both on connector 0 (§5.16.4: it stands for all)."""
-    rating = profiles.rate(order.kind, order.max_ma, order.max_w)
-    default = profiles.rate(order.kind, order.fallback_ma, order.fallback_w)
-    return (
-        _permanent(profiles.STATION_MAX_ID, "ChargePointMaxProfile", rating),
-        _permanent(profiles.FALLBACK_ID, "TxDefaultProfile", default),
-    )
+    rating, default = profiles.fallback(order)
+    return _set(rating), _set(default)
 
 
 def fallback_answered(order: InstallFallback, ended: Sequence[CallEnded]) -> FallbackAnswered:
     return profiles.fallback_answered(order, ended, "ChargePointMaxProfile", lambda call: outcome_of(call, _STATUSES))
 
 
-def _permanent(profile_id: int, purpose: str, rate: Payload) -> OwnCall:
-    profile = {
-        "chargingProfileId": profile_id,
-        "stackLevel": profiles.FALLBACK_LEVEL,
-        "chargingProfilePurpose": purpose,
-        "chargingProfileKind": "Absolute",
-        "chargingSchedule": {"startSchedule": profiles.ALWAYS, **rate},
+def _set(profile: Profile, slot: str | None = None) -> OwnCall:
+    wire: Payload = {
+        "chargingProfileId": profile.number,
+        "stackLevel": profile.level,
+        "chargingProfilePurpose": _PURPOSES[profile.purpose],
+        "chargingProfileKind": _KINDS[profile.kind],
+        "chargingSchedule": profile.schedule,
     }
-    return OwnCall("SetChargingProfile", {"connectorId": 0, "csChargingProfiles": profile})
+    transaction_id = _transaction_id(profile.transaction)
+    if transaction_id is not None:
+        wire["transactionId"] = transaction_id
+    if profile.valid_to is not None:
+        wire["validTo"] = profile.valid_to
+    return OwnCall("SetChargingProfile", {"connectorId": profile.place, "csChargingProfiles": wire}, slot=slot)
 
 
 def _transaction_id(transaction: TransactionRef | None) -> int | None:

@@ -75,7 +75,7 @@ class V201:
         return profiles.limit_answered(order, ended[0])
 
     def fallback_calls(self, order: InstallFallback, now: Instant) -> Sequence[OwnCall]:  # noqa: ARG002 - it has no moment
-        return profiles.fallback_calls(order)
+        return profiles.fallback_calls(order, self.edition)
 
     def fallback_answered(self, order: InstallFallback, ended: Sequence[CallEnded]) -> FallbackAnswered:
         return profiles.fallback_answered(order, ended)

@@ -338,5 +338,5 @@ def test_who_a_charger_is_is_remembered_once_and_known_after_a_restart() -> None
     assert told.document["vendor"] == "Vendor"
     bench.drop("A")
     assert [d for d in bench.boot("A") if isinstance(d, Remember)] == []
-    after = Controller(plant("A"), Restored(), bench.ids, bench.now, known_chargers={"A": told.document})
+    after = Controller(plant("A"), Restored(), bench.ids, bench.now, remembered={told.kind: {"A": told.document}})
     assert after.picture(bench.now).chargers[0].model == "Model"

@@ -1,0 +1,180 @@
+"""Who is at the door and who is in: connections, boots, strangers, and what every charger is told first."""
+
+from __future__ import annotations
+
+import zlib
+
+from edgectl.core.alarms import Alarms
+from edgectl.core.balancing import Balancing, style_of
+from edgectl.core.chargers import BOOT_GRACE_MS, Chargers, ChargerState, Fallback
+from edgectl.core.picture import Refused
+from edgectl.domain.decisions import Ask, BootAnswer, Decision, InstallFallback, Remember, Reply
+from edgectl.domain.events import (
+    ChargerBooted,
+    ChargerConnected,
+    ChargerDisconnected,
+    ChargerRefused,
+    Event,
+    FallbackAnswered,
+    Outcome,
+)
+from edgectl.domain.ids import ChargerId
+from edgectl.domain.quirks import ProfilePurpose
+from edgectl.domain.site import Site
+from edgectl.domain.time import Instant, iso
+from edgectl.domain.units import Millis
+
+FALLBACK_RETRY_MS: Millis = 60_000
+ADOPTED, FALLBACKS = "adopted-chargers", "fallbacks-written"
+"""Kinds of what is remembered over a restart."""
+PENDING_INTERVAL_S = 60
+"""How soon an unknown charger asks again whether it has been adopted."""
+REFUSED_COUNT = 100
+"""Strangers remembered for the adoption list; the oldest is forgotten."""
+IDENTITY = "identity/"
+"""How the ask is named that makes a charger say who it is."""
+_JITTER_PERCENT = 10
+
+
+class Reception:
+    """The chargers' comings and goings. ``heartbeat_s`` is what a booting charger is told, give or take a tenth."""
+
+    def __init__(
+        self, site: Site, chargers: Chargers, balancing: Balancing, alarms: Alarms, heartbeat_s: int, started: Instant
+    ) -> None:
+        self.site = site
+        self._chargers = chargers
+        self._balancing = balancing
+        self._alarms = alarms
+        self._heartbeat_s = heartbeat_s
+        self._started = started
+        self._refused: dict[ChargerId, Refused] = {}
+
+    # --- strangers ----------------------------------------------------------------------------------------------------
+
+    @property
+    def strangers(self) -> tuple[Refused, ...]:
+        """Who knocked and is not in, the latest last."""
+        return tuple(self._refused.values())
+
+    def refused(self, event: ChargerRefused, now: Instant) -> None:
+        self._note(event.charger, event.peer, event.reason, now)
+
+    def _note(self, charger: ChargerId, peer: str, reason: str, now: Instant) -> None:
+        known = self._refused.pop(charger, None)
+        count = known.attempt_count + 1 if known else 1
+        self._refused[charger] = Refused(charger, peer, reason, now.utc_ms, count)
+        while len(self._refused) > REFUSED_COUNT:
+            del self._refused[next(iter(self._refused))]
+
+    # --- links --------------------------------------------------------------------------------------------------------
+
+    def connected(self, event: ChargerConnected, now: Instant) -> list[Decision]:
+        state = self._chargers.get(event.charger)
+        if state is None:
+            self._note(event.charger, event.peer, "unknown charger, waiting to be adopted", now)
+            return []
+        state.connect(event, now)
+        self._refused.pop(event.charger, None)
+        return self._balancing.reassert(state.charger, now)
+
+    def disconnected(self, event: ChargerDisconnected, now: Instant) -> list[Decision]:
+        state = self._chargers.get(event.charger)
+        if state is None or state.link_number != event.link_number:
+            return []
+        state.disconnect(event.reason, now)
+        self._balancing.lose(event.charger)
+        return []
+
+    def talked(self, state: ChargerState, event: Event) -> bool:
+        """A known charger that talks without booting first has only reconnected, which OCPP allows it to do. True: just now."""
+        is_back = state.is_connected and not state.is_accepted and not isinstance(event, ChargerBooted)
+        if is_back:
+            state.is_accepted = True
+        return is_back
+
+    def booted(self, event: ChargerBooted, now: Instant) -> list[Decision]:
+        charger = event.call.charger
+        state = self._chargers.get(charger)
+        if state is None:
+            return [Reply(event.call, BootAnswer(is_accepted=False, interval_s=PENDING_INTERVAL_S))]
+        before = state.identity()
+        state.boot(event)
+        if state.apply(self._chargers.quirk_table):
+            self._balancing.requirk(charger)
+        answer = Reply(event.call, BootAnswer(is_accepted=True, interval_s=self._interval_s(charger)))
+        news: list[Decision] = []
+        if state.identity() != before:
+            news.append(Remember(ADOPTED, charger, state.identity()))
+        return [answer, *news, *self.install_fallback(state, now)]
+
+    def _interval_s(self, charger: ChargerId) -> int:
+        # All chargers come back together after a power cut; their heartbeats should not stay together for ever. The charger's
+        # own share of the jitter is always the same, so that a boot changes nothing.
+        percent = 100 - _JITTER_PERCENT + zlib.crc32(charger.encode()) % (2 * _JITTER_PERCENT + 1)
+        return max(1, self._heartbeat_s * percent // 100)
+
+    # --- the fallback -------------------------------------------------------------------------------------------------
+
+    def install_fallback(self, state: ChargerState, now: Instant) -> list[Decision]:
+        """Write what holds when we are gone."""
+        charger = state.charger
+        state.fallback = Fallback.ASKED
+        state.fallback_asked_mono_ms = now.mono_ms
+        style = style_of(charger, state.quirks)
+        # Where the station's maximum carries the lease, what lies under the lease must be the fallback.
+        is_maximum = style.purpose is ProfilePurpose.STATION_MAX
+        max_ma = (charger.fallback_ma if is_maximum else charger.max_ma) * charger.evse_count
+        return [
+            InstallFallback(
+                charger=charger.id,
+                fallback_ma=charger.fallback_ma,
+                fallback_w=self.site.power_w(charger, charger.fallback_ma),
+                max_ma=max_ma,
+                max_w=self.site.power_w(charger, max_ma),
+                kind=charger.kind,
+                style=style,
+            )
+        ]
+
+    def fallback_answered(self, event: FallbackAnswered, now: Instant) -> list[Decision]:
+        state = self._chargers.get(event.charger)
+        if state is None:
+            return []
+        if event.outcome in {Outcome.DISCONNECTED, Outcome.TIMEOUT}:
+            state.fallback = Fallback.UNKNOWN  # nothing was said; it is asked again
+            return []
+        is_installed = event.outcome is Outcome.ACCEPTED
+        news: list[Decision] = []
+        if is_installed and state.written_fallback_ma != state.charger.fallback_ma:
+            state.written_fallback_ma = state.charger.fallback_ma
+            document: dict[str, object] = {"fallback_ma": state.charger.fallback_ma, "written_at": iso(now.utc_ms)}
+            news.append(Remember(FALLBACKS, event.charger, document))
+        state.fallback = Fallback.INSTALLED if is_installed else Fallback.REFUSED
+        if not is_installed:
+            state.detail = f"fallback {event.outcome.value}: {event.detail}".rstrip(": ")
+        return [*news, *self._alarms.set("fallback-refused", event.charger, not is_installed, event.detail, now)]
+
+    # --- as time passes -----------------------------------------------------------------------------------------------
+
+    def watch(self, state: ChargerState, now: Instant) -> list[Decision]:
+        """What is due with one charger at this tick."""
+        charger = state.charger.id
+        if not state.is_connected:
+            since_ms = state.since_mono_ms if state.since_mono_ms is not None else self._started.mono_ms
+            is_away = now.mono_ms - since_ms >= state.quirks.offline_grace_ms
+            return self._alarms.set("charger-offline", charger, is_away, state.detail or "never connected", now)
+        if now.mono_ms - (state.since_mono_ms or 0) >= BOOT_GRACE_MS:
+            state.is_accepted = True
+        decisions = self._alarms.set("charger-offline", charger, False, "", now)
+        if not state.is_accepted:
+            return decisions
+        if state.vendor is None and not state.is_identity_asked:
+            # It only reconnected, and we do not know it. Asking makes some restart, so it is done only while we need to.
+            state.is_identity_asked = True
+            decisions.append(Ask(charger, IDENTITY + charger, "trigger", (("message", "BootNotification"),)))
+        asked_ms = state.fallback_asked_mono_ms
+        is_due = state.fallback is Fallback.REFUSED and asked_ms is not None and now.mono_ms - asked_ms >= FALLBACK_RETRY_MS
+        if state.fallback is Fallback.UNKNOWN or is_due:
+            decisions += self.install_fallback(state, now)
+        return decisions
