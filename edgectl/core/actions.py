@@ -5,6 +5,9 @@ An action names what is wanted in the words of the command line; what the charge
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
 from edgectl.core.chargers import ChargerState
 from edgectl.core.sessions import Sessions
 from edgectl.domain.decisions import ActionAnswered, Ask, Decision, Keep, WakeUplink
@@ -33,17 +36,25 @@ REQUESTS = {
 }  # fmt: skip
 """The request behind each action."""
 
+Own: TypeAlias = Callable[[ChargerState, Instant], tuple[str, list[Decision]]]
+"""An action that the core begins itself: why not, or nothing, and what is decided."""
+
 
 class Actions:
     """Actions under way."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, own: Mapping[str, Own]) -> None:
         self._sessions = sessions
+        self._own = own
         self._under_way: dict[str, ActionRequested] = {}
 
     def begin(self, event: ActionRequested, state: ChargerState | None, now: Instant) -> list[Decision]:
         """Ask the charger, or say at once why not. Every action is recorded, with its actor."""
         problem = self._problem(event, state)
+        if problem is None and state is not None and event.name in self._own:
+            problem, decisions = self._own[event.name](state, now)
+            answer = ActionAnswered(event.action_id, Outcome.REJECTED if problem else Outcome.ACCEPTED, problem=problem)
+            return [answer, *decisions, *_recorded(event, answer, now)]
         if problem is not None:
             answer = ActionAnswered(event.action_id, Outcome.REJECTED, problem=problem)
             return [answer, *_recorded(event, answer, now)]
@@ -73,8 +84,9 @@ class Actions:
     def _problem(self, event: ActionRequested, state: ChargerState | None) -> str | None:
         if state is None:
             return f"no charger is called {event.charger}"
-        if event.name not in REQUESTS:
-            return f"there is no action {event.name!r}; there are {', '.join(sorted(REQUESTS))}"
+        names = {*REQUESTS, *self._own}
+        if event.name not in names:
+            return f"there is no action {event.name!r}; there are {', '.join(sorted(names))}"
         if not state.is_connected:
             return f"{event.charger} is not connected ({state.detail or 'it never was'})"
         token = dict(event.arguments).get("token", "")

@@ -26,7 +26,7 @@ from edgectl.domain.reasons import Authority, Cause, Input, Reason
 from edgectl.domain.records import LimitKept, Session
 from edgectl.domain.site import Charger, PowerKind, Site
 from edgectl.domain.time import Instant
-from edgectl.domain.units import MilliAmps, Watts, power_from_current_w
+from edgectl.domain.units import MilliAmps, Millis, Watts, power_from_current_w
 
 STEP_MA: MilliAmps = 1_000
 """Smaller changes than this are not worth a message, unless a conductor needs them: profile writes wear flash."""
@@ -53,6 +53,7 @@ class Balancing:
         self._order_number = 0
         self._demands: dict[EvseId, Demand] = {}
         self._shares: dict[EvseId, Share] = {}
+        self._squeezed: set[EvseId] = set()
         self._add_evses(site, is_new_site=True)
         for session in sessions.open.values():
             self._resume(session, now)
@@ -137,10 +138,13 @@ class Balancing:
         self._demands, self._shares = demands, shares
 
         crowded = self._crowded(room)
-        lowered = [order for evse in demands if (order := self._lower(demands[evse], shares[evse], crowded, now))]
+        led = [evse for evse in demands if not self.limits[evse].is_drilled]
+        lowered = [order for evse in led if (order := self._lower(demands[evse], shares[evse], crowded, now))]
         free = self._free_at_worst(room, now)
-        raised = [order for evse in demands if (order := self._raise(demands[evse], shares[evse], room, free, now))]
-        repeated = [order for evse in demands if (order := self._repeat(evse, now))]
+        drilled = (evse for evse in demands if self.limits[evse].is_drilled)
+        self._squeezed = {evse for evse in drilled if any(free[place] < 0 for place, _ in room.uses[evse])}
+        raised = [order for evse in led if (order := self._raise(demands[evse], shares[evse], room, free, now))]
+        repeated = [order for evse in led if (order := self._repeat(evse, now))]
         kept = [Keep(LimitKept(order.evse, order.limit_ma, order.reason, now.utc_ms)) for order in (*lowered, *raised)]
         return [*lowered, *repeated, *raised, *kept]
 
@@ -229,7 +233,7 @@ class Balancing:
         orders: list[Decision] = []
         for evse in charger.evses:
             limit = self.limits[evse]
-            if evse in self.vehicles and limit.commanded is not None:
+            if evse in self.vehicles and limit.commanded is not None and not limit.is_drilled:
                 orders.append(self._order(limit, limit.commanded.limit_ma, limit.commanded.reason, now))
         return orders
 
@@ -264,6 +268,29 @@ class Balancing:
             return self.site.power_w(charger, limit_ma)
         phase_count = len(vehicle.phases) if vehicle.has_shown_phases else 1
         return power_from_current_w(limit_ma, self.site.voltage_mv, phase_count)
+
+    # --- drills -------------------------------------------------------------------------------------------------------
+
+    def order_for_drill(self, evse: EvseId, limit_ma: MilliAmps, style: ProfileStyle, lease_ms: Millis, now: Instant) -> SetLimit:
+        """A limit of a drill. While it lasts the EVSE counts at its rating, so whatever the charger makes of it fits."""
+        limit = self.limits[evse]
+        order = self._order(limit, limit_ma, Reason(Cause.DRILL, Authority.POLICY), now)
+        limit.commanded = replace(limit.commanded, lease_end_mono_ms=now.mono_ms + lease_ms) if limit.commanded else None
+        return replace(order, style=style, lease_ms=lease_ms)
+
+    def has_room_for_rating(self, evse: EvseId) -> bool:
+        """Everybody else leaves room for all this EVSE can draw, and has confirmed it."""
+        share = self._shares.get(evse)
+        # Without a share it cannot be told anything, and its rating is kept free as for any silent charger of its kind.
+        return share is None or (share.is_admitted and evse not in self._squeezed)
+
+    def take_back(self, evse: EvseId, now: Instant) -> list[Decision]:
+        """The drill is over: what the EVSE was told last is told again in its own style, until the next step decides anew."""
+        limit = self.limits.get(evse)
+        if limit is None or limit.commanded is None or evse not in self.vehicles:
+            return []
+        target_ma = min(limit.commanded.limit_ma, limit.charger.fallback_ma)
+        return [self._order(limit, target_ma, Reason(Cause.SETTLING, Authority.POLICY), now)]
 
     # --- reasons ------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from edgectl.domain.events import ChargerBooted, ChargerConnected, ConnectorStatus, StatusReported
 from edgectl.domain.ids import ChargerId
-from edgectl.domain.quirks import STANDARD, AppliedQuirks, QuirkProfile, Quirks, RegisterBehaviour, apply_quirks
+from edgectl.domain.quirks import STANDARD, AppliedQuirks, QuirkProfile, Quirks, QuirkValue, RegisterBehaviour, apply_quirks
 from edgectl.domain.site import Charger, Site
 from edgectl.domain.time import Instant
 from edgectl.domain.units import MilliAmps, Millis
@@ -76,9 +76,10 @@ class ChargerState:
     connectors: dict[int, Connector] = field(default_factory=dict)
     """By EVSE number; 0 is the charger as a whole."""
 
-    def apply(self, table: Sequence[QuirkProfile]) -> bool:
+    def apply(self, table: Sequence[QuirkProfile], measured: Mapping[str, QuirkValue] | None = None) -> bool:
         """Work out which quirks hold for what it says it is. Returns whether that is news."""
-        applied = apply_quirks(table, (self.vendor, self.model, self.firmware), dict(self.configured.own_quirks))
+        identity = (self.vendor, self.model, self.firmware)
+        applied = apply_quirks(table, identity, dict(self.configured.own_quirks), measured)
         charger = as_it_behaves(self.configured, applied.quirks)
         is_news = applied != self.applied or charger != self.charger
         self.applied, self.charger = applied, charger

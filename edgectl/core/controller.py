@@ -12,8 +12,9 @@ from edgectl.core.alarms import Alarms
 from edgectl.core.authorization import Authorization
 from edgectl.core.balancing import Balancing
 from edgectl.core.certificates import Certificates
-from edgectl.core.chargers import Chargers
+from edgectl.core.chargers import Chargers, ChargerState
 from edgectl.core.corrections import corrected, needs_correction
+from edgectl.core.drill import DRILL, FINGERPRINTS, Drills
 from edgectl.core.meters import Meters
 from edgectl.core.picture import Uplink, draw_picture
 from edgectl.core.publishing import StatePublishing
@@ -24,6 +25,7 @@ from edgectl.domain.decisions import (
     Ask,
     Decision,
     Keep,
+    Remember,
     Reply,
     SetLimit,
     TokenAnswer,
@@ -66,13 +68,13 @@ from edgectl.domain.records import EventKept, ParkKept, PeriodState, ReceiptKept
 from edgectl.domain.site import Site
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis, Watts
-from edgectl.domain.views import SiteView
+from edgectl.domain.views import CommissioningView, DrillView, SiteView
 from edgectl.ports import IdSource
 
 OVER_LIMIT_ALARM_MS: Millis = 5_000
 
 
-REMEMBERED = (ADOPTED,)
+REMEMBERED = (ADOPTED, FINGERPRINTS)
 """Kinds of what the core wants to know again after a restart."""
 
 
@@ -100,9 +102,10 @@ class Controller:
         self._sessions = Sessions(restored, self._authorization, ids)
         self._balancing = Balancing(site, self._chargers, self._meters, self._sessions, self._authorization, now)
         self._alarms = Alarms()
-        self._actions = Actions(self._sessions)
+        self._actions = Actions(self._sessions, {"drill": self._begin_drill})
         self._certificates = Certificates()
-        self._reception = Reception(site, self._chargers, self._balancing, self._alarms, heartbeat_s, now)
+        self._drills = Drills(self._chargers, self._balancing, memory.get(FINGERPRINTS, {}))
+        self._reception = Reception(site, self._chargers, self._balancing, self._drills, self._alarms, heartbeat_s, now)
         self._publishing = StatePublishing()
         self._counters: Counter[str] = Counter()
         self._uplink = Uplink(is_connected=False, detail="not connected yet")
@@ -156,6 +159,7 @@ class Controller:
             self._balancing,
             self._sessions,
             self._alarms,
+            about=self._about,
             uplink=self._uplink,
             is_store_healthy=self._is_store_healthy,
             refused=self._reception.strangers,
@@ -163,6 +167,9 @@ class Controller:
             started=self._started,
             now=now,
         )
+
+    def _about(self, charger: ChargerId) -> tuple[CommissioningView, DrillView]:
+        return CommissioningView("idle", "", None, ()), self._drills.view(charger)
 
     # --- chargers -----------------------------------------------------------------------------------------------------
 
@@ -194,6 +201,8 @@ class Controller:
     def _on_request_answered(self, event: RequestAnswered, now: Instant) -> list[Decision]:
         if event.ask_id.startswith(ACTION):
             return self._actions.answered(event, now)
+        if event.ask_id.startswith(DRILL):
+            return []
         body: dict[str, object] = {
             "ask": event.ask_id,
             "outcome": event.outcome.value,
@@ -291,6 +300,10 @@ class Controller:
     def _on_action(self, event: ActionRequested, now: Instant) -> list[Decision]:
         return self._actions.begin(event, self._chargers.get(event.charger), now)
 
+    def _begin_drill(self, state: ChargerState, now: Instant) -> tuple[str, list[Decision]]:
+        problem, decisions = self._drills.begin(state, now)
+        return problem, [*decisions, *([] if problem else self._control(now))]
+
     def _on_certificate_requested(self, event: CertificateRequested, now: Instant) -> list[Decision]:
         return self._certificates.requested(event, self._chargers.get(event.call.charger), now)
 
@@ -304,6 +317,7 @@ class Controller:
         limit = self._balancing.limits.get(evse)
         if limit is None:
             return []
+        self._drills.limit_answered(event)
         refused = limit.answer(event)
         if refused is not None:
             self._counters[f"limits_{event.outcome.value.replace('-', '_')}"] += 1
@@ -315,7 +329,7 @@ class Controller:
         return self._control(now)
 
     def _on_tick(self, _event: Tick, now: Instant) -> list[Decision]:
-        decisions = self._control(now)
+        decisions = [*self._control(now), *self._advance_drills(now)]
         for state in self._chargers.by_id.values():
             decisions += self._reception.watch(state, now)
         for meter in self._meters.by_id.values():
@@ -325,6 +339,13 @@ class Controller:
             is_over = circuit.over_limit_ms(now) >= OVER_LIMIT_ALARM_MS
             decisions += self._alarms.set("circuit-over-limit", circuit.circuit.id, is_over, "measured above its limit", now)
         return [*decisions, *self._publishing.changes(self.picture(now), now)]
+
+    def _advance_drills(self, now: Instant) -> list[Decision]:
+        decisions = self._drills.tick(now)
+        for decision in decisions:
+            if isinstance(decision, Remember) and decision.kind == FINGERPRINTS:
+                self._reception.characterise(self._chargers.by_id[ChargerId(decision.key)])
+        return decisions
 
     def _control(self, now: Instant) -> list[Decision]:
         """One control step, and what it means for the running sessions' spans."""

@@ -187,6 +187,10 @@ class DemandBook:
             max_ma=ceiling_ma,
             rank=(0 if keeps_going else 1, by_priority, 1 if vehicle.is_satisfied else 0, self.turns.place(evse)),
         )
+        if limit.is_drilled:
+            # Its rating or nothing, before everybody else: others leave room while it shows what it does.
+            top_ma = ceiling_ma if cause is Cause.METER_LOST else charger.max_ma
+            claim = Claim(evse, path, charger.phases, charger.max_ma, top_ma, (-1, *claim.rank[1:]))
         if limit.commanded is not None and is_held:
             claim = Claim(claim.evse, path, claim.phases, claim.min_ma, min(ceiling_ma, limit.commanded_ma), claim.rank)
         return Demand(claim, cause, at, is_urgent, is_held)

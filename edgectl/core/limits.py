@@ -51,6 +51,8 @@ class EvseLimit:
     quirks: Quirks = field(default_factory=Quirks)
     is_forgotten: bool = False
     """It has lost what we told it, or may have: nothing binds it until it accepts a limit again."""
+    is_drilled: bool = False
+    """A drill tells it its limits, and it may make of them what it likes."""
     commanded: Order | None = None
     previous_ma: MilliAmps = 0
     """What was commanded before the last change."""
@@ -122,7 +124,7 @@ class EvseLimit:
 
     def worst_ma(self, now: Instant, measured_ma: MilliAmps | None) -> MilliAmps:
         """The largest current this EVSE may draw now, as far as anything is proven."""
-        if self.is_forgotten:
+        if self.is_forgotten or self.is_drilled:
             return self.charger.max_ma
         standing_ma = self.charger.fallback_ma
         if self.confirmed_ma is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from edgectl.core.alarms import Alarms
 from edgectl.core.balancing import Balancing
@@ -18,7 +19,6 @@ from edgectl.domain.phases import ZERO, Phases
 from edgectl.domain.reasons import Authority, Cause, Reason
 from edgectl.domain.site import Site
 from edgectl.domain.time import Instant
-from edgectl.domain.units import UtcMillis
 from edgectl.domain.views import (
     AlarmView,
     ChargerView,
@@ -33,20 +33,13 @@ from edgectl.domain.views import (
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """Somebody who knocked and was not let in, or waits to be adopted."""
-
-    charger: ChargerId
-    peer: str
-    reason: str
-    at_utc_ms: UtcMillis
-    attempt_count: int
-
-
-@dataclass(frozen=True, slots=True)
 class Uplink:
     is_connected: bool
     detail: str
+
+
+About: TypeAlias = Callable[[ChargerId], tuple[CommissioningView, DrillView]]
+"""What is known of a charger's configuration, and of its behaviour."""
 
 
 def draw_picture(
@@ -57,7 +50,8 @@ def draw_picture(
     *,
     uplink: Uplink,
     is_store_healthy: bool,
-    refused: tuple[Refused, ...],
+    refused: tuple[RefusedView, ...],
+    about: About,
     counters: Mapping[str, int],
     started: Instant,
     now: Instant,
@@ -78,9 +72,11 @@ def draw_picture(
             for state in balancing.circuits.by_id.values()
         ),
         meters=tuple(_meter(state, now) for state in balancing.meters.by_id.values()),
-        chargers=tuple(_charger(state, balancing, sessions, now) for state in balancing.chargers.by_id.values()),
+        chargers=tuple(
+            _charger(state, balancing, sessions, about(state.charger.id), now) for state in balancing.chargers.by_id.values()
+        ),
         alarms=tuple(AlarmView(a.kind, a.subject, a.since_utc_ms, a.detail) for a in alarms.active),
-        refused=tuple(RefusedView(r.charger, r.peer, r.reason, r.at_utc_ms, r.attempt_count) for r in refused),
+        refused=refused,
         open_session_count=len(sessions.open),
         counters=tuple(sorted(counters.items())),
     )
@@ -136,7 +132,9 @@ def _meter(state: MeterState, now: Instant) -> MeterView:
     )
 
 
-def _charger(state: ChargerState, balancing: Balancing, sessions: Sessions, now: Instant) -> ChargerView:
+def _charger(
+    state: ChargerState, balancing: Balancing, sessions: Sessions, about: tuple[CommissioningView, DrillView], now: Instant
+) -> ChargerView:
     charger = state.charger
     return ChargerView(
         id=charger.id,
@@ -156,8 +154,8 @@ def _charger(state: ChargerState, balancing: Balancing, sessions: Sessions, now:
         quirks=state.applied.because,
         checklist=state.quirks.checklist,
         register=state.register.value,
-        commissioning=CommissioningView("idle", "", None, ()),
-        drill=DrillView("never", "", None, ()),
+        commissioning=about[0],
+        drill=about[1],
         evses=tuple(_evse(state, evse, balancing, sessions, now) for evse in charger.evses),
     )
 

@@ -7,7 +7,7 @@ import zlib
 from edgectl.core.alarms import Alarms
 from edgectl.core.balancing import Balancing, style_of
 from edgectl.core.chargers import BOOT_GRACE_MS, Chargers, ChargerState, Fallback
-from edgectl.core.picture import Refused
+from edgectl.core.drill import Drills
 from edgectl.domain.decisions import Ask, BootAnswer, Decision, InstallFallback, Remember, Reply
 from edgectl.domain.events import (
     ChargerBooted,
@@ -23,6 +23,7 @@ from edgectl.domain.quirks import ProfilePurpose
 from edgectl.domain.site import Site
 from edgectl.domain.time import Instant, iso
 from edgectl.domain.units import Millis
+from edgectl.domain.views import RefusedView
 
 FALLBACK_RETRY_MS: Millis = 60_000
 ADOPTED, FALLBACKS = "adopted-chargers", "fallbacks-written"
@@ -40,20 +41,30 @@ class Reception:
     """The chargers' comings and goings. ``heartbeat_s`` is what a booting charger is told, give or take a tenth."""
 
     def __init__(
-        self, site: Site, chargers: Chargers, balancing: Balancing, alarms: Alarms, heartbeat_s: int, started: Instant
+        self,
+        site: Site,
+        chargers: Chargers,
+        balancing: Balancing,
+        drills: Drills,
+        alarms: Alarms,
+        heartbeat_s: int,
+        started: Instant,
     ) -> None:
         self.site = site
         self._chargers = chargers
         self._balancing = balancing
+        self._drills = drills
         self._alarms = alarms
         self._heartbeat_s = heartbeat_s
         self._started = started
-        self._refused: dict[ChargerId, Refused] = {}
+        for state in chargers.by_id.values():
+            self.characterise(state)
+        self._refused: dict[ChargerId, RefusedView] = {}
 
     # --- strangers ----------------------------------------------------------------------------------------------------
 
     @property
-    def strangers(self) -> tuple[Refused, ...]:
+    def strangers(self) -> tuple[RefusedView, ...]:
         """Who knocked and is not in, the latest last."""
         return tuple(self._refused.values())
 
@@ -63,7 +74,7 @@ class Reception:
     def _note(self, charger: ChargerId, peer: str, reason: str, now: Instant) -> None:
         known = self._refused.pop(charger, None)
         count = known.attempt_count + 1 if known else 1
-        self._refused[charger] = Refused(charger, peer, reason, now.utc_ms, count)
+        self._refused[charger] = RefusedView(charger, peer, reason, now.utc_ms, count)
         while len(self._refused) > REFUSED_COUNT:
             del self._refused[next(iter(self._refused))]
 
@@ -100,13 +111,20 @@ class Reception:
             return [Reply(event.call, BootAnswer(is_accepted=False, interval_s=PENDING_INTERVAL_S))]
         before = state.identity()
         state.boot(event)
-        if state.apply(self._chargers.quirk_table):
-            self._balancing.requirk(charger)
+        self.characterise(state)
         answer = Reply(event.call, BootAnswer(is_accepted=True, interval_s=self._interval_s(charger)))
         news: list[Decision] = []
         if state.identity() != before:
             news.append(Remember(ADOPTED, charger, state.identity()))
+        if self._drills.is_running(charger):
+            return [answer, *news]  # it is being watched for what it has kept; the fallback follows when that is known
         return [answer, *news, *self.install_fallback(state, now)]
+
+    def characterise(self, state: ChargerState) -> None:
+        """Apply what is known of chargers like this one, and what was measured on it."""
+        fingerprint = self._drills.measured(state.charger.id, state.firmware)
+        if state.apply(self._chargers.quirk_table, dict(fingerprint.quirks) if fingerprint is not None else None):
+            self._balancing.requirk(state.charger.id)
 
     def _interval_s(self, charger: ChargerId) -> int:
         # All chargers come back together after a power cut; their heartbeats should not stay together for ever. The charger's
@@ -175,6 +193,6 @@ class Reception:
             decisions.append(Ask(charger, IDENTITY + charger, "trigger", (("message", "BootNotification"),)))
         asked_ms = state.fallback_asked_mono_ms
         is_due = state.fallback is Fallback.REFUSED and asked_ms is not None and now.mono_ms - asked_ms >= FALLBACK_RETRY_MS
-        if state.fallback is Fallback.UNKNOWN or is_due:
+        if (state.fallback is Fallback.UNKNOWN or is_due) and not self._drills.is_running(charger):
             decisions += self.install_fallback(state, now)
         return decisions

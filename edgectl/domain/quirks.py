@@ -163,8 +163,12 @@ def apply_quirks(
     table: Sequence[QuirkProfile],
     identity: tuple[str | None, str | None, str | None],
     own: Mapping[str, QuirkValue],
+    measured: Mapping[str, QuirkValue] | None = None,
 ) -> AppliedQuirks:
-    """What holds for a charger that calls itself vendor, model, firmware; ``own`` is what the site's file says of it.
+    """What holds for a charger that calls itself vendor, model, firmware.
+
+    ``measured`` is what a drill has found with this very firmware, and weighs more than the table; ``own`` is what the site's
+    file says of it, and has the last word.
 
     ``skip_keys``, ``set_keys`` and ``checklist`` add up over the profiles; of every other field the last one wins.
     """
@@ -175,6 +179,9 @@ def apply_quirks(
         if profile.matches(vendor, model, firmware):
             applied = _with(applied, dict(profile.values))
             because.append((profile.name, profile.why))
+    if measured:
+        applied = _with(applied, measured)
+        because.append(("measured", "found by the drill: " + ", ".join(sorted(measured))))
     if own:
         applied = _with(applied, own)
         because.append(("site file", ", ".join(sorted(own))))

@@ -29,6 +29,8 @@ class Cause(StrEnum):
     """The charger is not connected; its worst credible draw is reserved."""
     UNCONFIRMED = "unconfirmed"
     """A lower limit of some charger is not confirmed yet, so nobody is raised."""
+    DRILL = "drill"
+    """A drill finds out what the charger does with a limit."""
     SETTLING = "settling"
     """Headroom is there but has not lasted long enough, or the charger was commanded moments ago."""
 

@@ -14,11 +14,12 @@ from typing import Any
 
 from edgectl.domain.decisions import Ask
 from edgectl.domain.events import Outcome, RequestAnswered
+from edgectl.domain.quirks import ProfilePurpose
 from edgectl.domain.site import TokenStatus
 from edgectl.domain.time import iso
 from edgectl.ocpp.codec import BadRequestError
 from edgectl.ocpp.fields import text_of
-from edgectl.ocpp.profiles import FALLBACK_IDS
+from edgectl.ocpp.profiles import FALLBACK_IDS, lease_number
 from edgectl.ocpp.rpc import CallEnded
 from edgectl.ocpp.timestamps import read_timestamp
 
@@ -122,6 +123,11 @@ class Arguments:
         if number in FALLBACK_IDS:
             raise self.unfit("profile", str(number), "1 to 9 are the persistent fallback and stay")
         return number
+
+    def lease_id(self) -> int:
+        """Of the lease named by ``purpose`` and ``evse``."""
+        purpose = self.word("purpose", {word.value: word.value for word in ProfilePurpose})
+        return lease_number(ProfilePurpose(purpose), self.number("evse"))
 
     def request_id(self) -> int:
         """``request``, or a number made of the ask's own id: later notifications carry it, and it is told in the answer."""

@@ -63,6 +63,11 @@ class Profile:
     """For how long from now a lease holds."""
 
 
+def lease_number(purpose: ProfilePurpose, evse_number: int) -> int:
+    """The id of the lease of this purpose on an EVSE."""
+    return _LEASE_BASES[purpose] + (STATION if purpose is ProfilePurpose.STATION_MAX else evse_number)
+
+
 def lease(order: SetLimit, now: Instant, *, is_nameable: bool) -> Profile:
     """A limit that ends at the moment the order was made plus the lease, however long the call waits.
 
@@ -86,7 +91,7 @@ def lease(order: SetLimit, now: Instant, *, is_nameable: bool) -> Profile:
     if kind is ProfileKind.ABSOLUTE:
         schedule = {"duration": duration_s, "startSchedule": iso(start_utc_ms), **schedule}
     return Profile(
-        number=_LEASE_BASES[purpose] + place,
+        number=lease_number(purpose, order.evse.number),
         level=style.stack_level,
         purpose=purpose,
         kind=kind,

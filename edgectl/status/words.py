@@ -37,6 +37,8 @@ def _because(reason: Reason) -> str:
             return "because the charger is not connected; what it may draw at worst is kept free for it"
         case Cause.UNCONFIRMED:
             return f"for the moment: {place} has room for more once all lower limits are confirmed"
+        case Cause.DRILL:
+            return "because a drill finds out what the charger does with a limit"
         case Cause.SETTLING:
             return "for the moment: there is room for more, and it is given when it has lasted for a while"
         case _:

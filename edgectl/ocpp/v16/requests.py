@@ -19,6 +19,7 @@
 | ``reserve`` | ``reservation``, ``token``, ``expires``, optional ``evse`` (default 0), ``group`` |
 | ``cancel-reservation`` | ``reservation`` |
 | ``clear-profile`` | ``profile`` |
+| ``clear-lease`` | ``purpose``: ``tx``, ``tx-default`` or ``station-max``; ``evse`` |
 | ``get-composite-schedule`` | ``evse``, ``duration`` in seconds, optional ``unit``: ``a`` or ``w`` |
 | ``get-log`` | as ``get-diagnostics``, and optional ``kind``: ``diagnostics`` (default) or ``security`` |
 | ``install-certificate`` | ``kind``: ``csms-root`` or ``manufacturer-root``, ``certificate`` |
@@ -181,6 +182,10 @@ def _clear_profile(arguments: Arguments) -> OwnCall:
     return OwnCall("ClearChargingProfile", {"id": arguments.profile_id()})
 
 
+def _clear_lease(arguments: Arguments) -> OwnCall:
+    return OwnCall("ClearChargingProfile", {"id": arguments.lease_id()})
+
+
 def _get_composite_schedule(arguments: Arguments) -> OwnCall:
     payload: Payload = {"connectorId": arguments.number("evse"), "duration": arguments.number("duration")}
     if arguments.optional("unit") is not None:
@@ -233,6 +238,7 @@ _BUILDERS: dict[str, Callable[[Arguments], OwnCall]] = {
     "reserve": _reserve,
     "cancel-reservation": _cancel_reservation,
     "clear-profile": _clear_profile,
+    "clear-lease": _clear_lease,
     "get-composite-schedule": _get_composite_schedule,
     "get-log": _get_log,
     "install-certificate": _install_certificate,

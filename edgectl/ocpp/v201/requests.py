@@ -20,6 +20,8 @@
 | ``reserve`` | ``reservation``, ``token``, ``expires``, optional ``type``, ``evse``, ``group`` |
 | ``cancel-reservation`` | ``reservation`` |
 | ``clear-profile`` | ``profile`` |
+| ``clear-lease`` | ``purpose``: ``tx``, ``tx-default`` or ``station-max``; ``evse`` |
+| ``get-profiles`` | optional ``evse``, ``purpose`` as above, ``profile``; the profiles follow as notifications |
 | ``get-composite-schedule`` | ``evse``, ``duration`` in seconds, optional ``unit``: ``a`` or ``w`` |
 | ``get-transaction-status`` | optional ``transaction`` |
 | ``install-certificate`` | ``kind``: ``csms-root``, ``manufacturer-root``, ``v2g-root`` or ``mo-root``; ``certificate`` |
@@ -62,6 +64,7 @@ _RESETS = {
     "hard": "Immediate",
     "resume": "ImmediateAndResume",
 }
+_PURPOSES = {"tx": "TxProfile", "tx-default": "TxDefaultProfile", "station-max": "ChargingStationMaxProfile"}
 _ATTRIBUTES = {"actual": "Actual", "target": "Target", "minset": "MinSet", "maxset": "MaxSet"}
 _MONITORS = {
     "upper-threshold": "UpperThreshold",
@@ -212,6 +215,20 @@ def _clear_profile(arguments: Arguments, _edition: Edition) -> OwnCall:
     return OwnCall("ClearChargingProfile", {"chargingProfileId": arguments.profile_id()})
 
 
+def _clear_lease(arguments: Arguments, _edition: Edition) -> OwnCall:
+    return OwnCall("ClearChargingProfile", {"chargingProfileId": arguments.lease_id()})
+
+
+def _get_profiles(arguments: Arguments, _edition: Edition) -> OwnCall:
+    criterion: Payload = {}
+    if arguments.optional("purpose") is not None:
+        criterion["chargingProfilePurpose"] = arguments.word("purpose", _PURPOSES)
+    if arguments.optional("profile") is not None:
+        criterion = {"chargingProfileId": [arguments.number("profile")]}  # an id excludes every other criterion (K09)
+    payload: Payload = {"requestId": arguments.request_id(), "chargingProfile": criterion}
+    return OwnCall("GetChargingProfiles", payload | arguments.numbers_in(evse="evseId"))
+
+
 def _get_composite_schedule(arguments: Arguments, _edition: Edition) -> OwnCall:
     payload: Payload = {"evseId": arguments.number("evse"), "duration": arguments.number("duration")}
     if arguments.optional("unit") is not None:
@@ -321,6 +338,8 @@ _BUILDERS: dict[str, Callable[[Arguments, Edition], OwnCall]] = {
     "reserve": _reserve,
     "cancel-reservation": _cancel_reservation,
     "clear-profile": _clear_profile,
+    "clear-lease": _clear_lease,
+    "get-profiles": _get_profiles,
     "get-composite-schedule": _get_composite_schedule,
     "get-transaction-status": _get_transaction_status,
     "install-certificate": _install_certificate,

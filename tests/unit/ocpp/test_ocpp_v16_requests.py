@@ -63,6 +63,7 @@ REQUESTS: list[tuple[str, dict[str, str], str, dict[str, Any]]] = [
     ),
     ("cancel-reservation", {"reservation": "5"}, "CancelReservation", {"reservationId": 5}),
     ("clear-profile", {"profile": "2001"}, "ClearChargingProfile", {"id": 2001}),
+    ("clear-lease", {"purpose": "tx-default", "evse": "2"}, "ClearChargingProfile", {"id": 1002}),
     (
         "get-composite-schedule", {"evse": "1", "duration": "600", "unit": "W"}, "GetCompositeSchedule",
         {"connectorId": 1, "duration": 600, "chargingRateUnit": "W"},

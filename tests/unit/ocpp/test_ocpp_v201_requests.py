@@ -125,6 +125,19 @@ REQUESTS: list[tuple[str, dict[str, str], str, dict[str, Any]]] = [
     ),
     ("cancel-reservation", {"reservation": "5"}, "CancelReservation", {"reservationId": 5}),
     ("clear-profile", {"profile": "2001"}, "ClearChargingProfile", {"chargingProfileId": 2001}),
+    ("clear-lease", {"purpose": "station-max", "evse": "2"}, "ClearChargingProfile", {"chargingProfileId": 3000}),
+    (
+        "get-profiles",
+        {"request": "7", "evse": "1", "purpose": "tx"},
+        "GetChargingProfiles",
+        {"requestId": 7, "evseId": 1, "chargingProfile": {"chargingProfilePurpose": "TxProfile"}},
+    ),
+    (
+        "get-profiles",
+        {"request": "7", "profile": "2", "purpose": "tx"},
+        "GetChargingProfiles",
+        {"requestId": 7, "chargingProfile": {"chargingProfileId": [2]}},
+    ),
     (
         "get-composite-schedule", {"evse": "1", "duration": "600", "unit": "a"}, "GetCompositeSchedule",
         {"evseId": 1, "duration": 600, "chargingRateUnit": "A"},
