@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from edgectl.core.clocks import ClockWatch
+from edgectl.core.scales import ScaleWatch
 from edgectl.domain.events import ChargerBooted, ChargerConnected, ConnectorStatus, StatusReported
 from edgectl.domain.ids import ChargerId
 from edgectl.domain.quirks import STANDARD, AppliedQuirks, QuirkProfile, Quirks, QuirkValue, RegisterBehaviour, apply_quirks
@@ -26,10 +28,39 @@ class Fallback(StrEnum):
     REFUSED = "refused"
 
 
+FAULT_LASTS_MS: Millis = 5_000
+"""A fault shorter than this flickers: it is counted, and not shown as the state."""
+
+
 @dataclass(slots=True)
 class Connector:
     status: ConnectorStatus = ConnectorStatus.UNKNOWN
+    """As last reported."""
     error_code: str | None = None
+    before: ConnectorStatus = ConnectorStatus.UNKNOWN
+    """What it was before its fault."""
+    fault_since_mono_ms: Millis | None = None
+    fault_count: int = 0
+    """Times it has gone into a fault since our start."""
+
+    def note(self, status: ConnectorStatus, error_code: str | None, now: Instant) -> None:
+        is_fault = status is ConnectorStatus.FAULTED
+        if is_fault and self.fault_since_mono_ms is None:
+            self.before = self.status
+            self.fault_since_mono_ms = now.mono_ms
+            self.fault_count += 1
+        elif not is_fault:
+            self.fault_since_mono_ms = None
+        self.status, self.error_code = status, error_code
+
+    def is_faulted(self, now: Instant) -> bool:
+        """For long enough to be believed."""
+        return self.fault_since_mono_ms is not None and now.mono_ms - self.fault_since_mono_ms >= FAULT_LASTS_MS
+
+    def shown(self, now: Instant) -> ConnectorStatus:
+        """The state without flicker."""
+        is_flicker = self.fault_since_mono_ms is not None and not self.is_faulted(now)
+        return self.before if is_flicker and self.before is not ConnectorStatus.UNKNOWN else self.status
 
     @property
     def is_occupied(self) -> bool:
@@ -73,6 +104,11 @@ class ChargerState:
     detail: str = ""
     applied: AppliedQuirks = STANDARD
     register: RegisterBehaviour = RegisterBehaviour.UNKNOWN
+    clock: ClockWatch = field(default_factory=ClockWatch)
+    scales: dict[int, ScaleWatch] = field(default_factory=dict)
+    """By EVSE number."""
+    link_count: int = 0
+    """Connections since our start: how restless its link is."""
     connectors: dict[int, Connector] = field(default_factory=dict)
     """By EVSE number; 0 is the charger as a whole."""
 
@@ -100,6 +136,7 @@ class ChargerState:
         self.is_connected = True
         self.is_accepted = False
         self.is_identity_asked = False
+        self.link_count += 1
         self.link_number = event.link_number
         self.protocol = event.protocol
         self.peer = event.peer
@@ -117,6 +154,7 @@ class ChargerState:
 
     def boot(self, event: ChargerBooted) -> None:
         self.is_accepted = True
+        self.clock.reset()
         self.vendor = event.vendor
         self.model = event.model
         self.serial = event.serial or self.serial
@@ -124,12 +162,11 @@ class ChargerState:
         self.fallback = Fallback.UNKNOWN
         self.detail = ""
 
-    def report(self, event: StatusReported) -> None:
+    def report(self, event: StatusReported, now: Instant) -> None:
         connector = self.connector(event.evse_number)
         if event.connector_number > 1 and event.status is ConnectorStatus.AVAILABLE and connector.is_occupied:
             return  # the other plug of an EVSE that serves one at a time
-        connector.status = event.status
-        connector.error_code = None if event.error_code in {None, "NoError"} else event.error_code
+        connector.note(event.status, None if event.error_code in {None, "NoError"} else event.error_code, now)
 
 
 class Chargers:

@@ -19,6 +19,7 @@ from edgectl.core.meters import Meters
 from edgectl.core.picture import Uplink, draw_picture
 from edgectl.core.publishing import StatePublishing
 from edgectl.core.reception import ADOPTED, Reception
+from edgectl.core.scales import ScaleWatch
 from edgectl.core.sessions import Sessions
 from edgectl.domain.decisions import (
     Acknowledge,
@@ -216,19 +217,13 @@ class Controller:
         state = self._chargers.get(event.call.charger)
         if state is None:
             return [reply]
-        state.report(event)
+        state.report(event, now)
+        state.clock.note(event.reported_utc_ms, now)
         evse = EvseId(state.charger.id, event.evse_number)
         vehicle = self._balancing.vehicles.get(evse)
         if vehicle is not None and event.status is not ConnectorStatus.OCCUPIED:
             vehicle.status = event.status  # 2.x says only "occupied"; its transaction says more
-        faulted = self._alarms.set(
-            "connector-faulted",
-            f"{state.charger.id}/{event.evse_number}",
-            event.status is ConnectorStatus.FAULTED,
-            event.error_code or event.info or "",
-            now,
-        )
-        return [reply, *faulted]
+        return [reply]
 
     # --- transactions -------------------------------------------------------------------------------------------------
 
@@ -246,6 +241,9 @@ class Controller:
         if before is not None and (after is None or after.id != before.id):
             self._balancing.close_session(before.evse, now)
         self._follow_sessions(charger_id, now)
+        vehicle = self._balancing.vehicles.get(EvseId(charger_id, event.evse_number))
+        if vehicle is not None and event.charging_state is not None:
+            vehicle.status = event.charging_state
         return [*decisions, *self._control(now)]
 
     def _follow_sessions(self, charger_id: ChargerId, now: Instant) -> None:
@@ -266,16 +264,29 @@ class Controller:
         session = self._sessions.find(event.call.charger, event.transaction)
         evse = session.evse if session is not None else EvseId(event.call.charger, event.evse_number)
         vehicle = self._balancing.vehicles.get(evse)
+        state = self._chargers.get(event.call.charger)
+        if state is not None:
+            self._watch_values(state, evse.number, event, now)
         for sample in event.samples:
             self._counters["samples_dropped"] += len(sample.dropped)
             if vehicle is not None:
                 vehicle.report(sample, self.site.voltage_mv, now)
         if vehicle is not None and event.charging_state is not None:
             vehicle.status = event.charging_state
-        state, cause = self._period(evse)
-        decisions = self._sessions.progress(event, self._rated_w(event.call.charger), state, cause, now)
+        decisions = self._sessions.progress(event, self._rated_w(event.call.charger), *self._period(evse), now)
         self._follow_sessions(event.call.charger, now)
+        if event.is_resumed and state is not None:
+            # A transaction profile need not survive the restart that the transaction survived (2.1 E17).
+            return [*decisions, *self._balancing.reassert(state.charger, now)]
         return decisions  # the next guard reading or tick acts on it; most messages are these
+
+    def _watch_values(self, state: ChargerState, evse_number: int, event: MeterValuesReported, now: Instant) -> None:
+        scale = state.scales.setdefault(evse_number, ScaleWatch())
+        for sample in event.samples:
+            if not event.is_offline:
+                scale.note(sample, now)
+        if event.samples and not event.is_offline:
+            state.clock.note(event.samples[-1].reported_utc_ms, now)
 
     def _on_ended(self, event: TransactionEnded, now: Instant) -> list[Decision]:
         known = self._sessions.find(event.call.charger, event.transaction)

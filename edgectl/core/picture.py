@@ -149,6 +149,8 @@ def _charger(
         firmware=state.firmware,
         serial=state.serial,
         fallback=state.fallback.value,
+        link_count=state.link_count,
+        clock_offset_ms=state.clock.offset_ms,
         since_ms=None if state.since_mono_ms is None else now.mono_ms - state.since_mono_ms,
         detail=state.detail,
         quirks=state.applied.because,
@@ -172,7 +174,9 @@ def _evse(state: ChargerState, evse: EvseId, balancing: Balancing, sessions: Ses
         reason = Reason(Cause.CHARGER_SILENT, Authority.CHARGER)
     return EvseView(
         number=evse.number,
-        status=connector.status.value,
+        status=connector.shown(now).value,
+        reported_status=connector.status.value,
+        fault_count=connector.fault_count,
         error_code=connector.error_code,
         session=session.id if session else None,
         id_token=session.id_token if session else None,

@@ -184,7 +184,7 @@ class Reception:
             return self._alarms.set("charger-offline", charger, is_away, state.detail or "never connected", now)
         if now.mono_ms - (state.since_mono_ms or 0) >= BOOT_GRACE_MS:
             state.is_accepted = True
-        decisions = self._alarms.set("charger-offline", charger, False, "", now)
+        decisions = [*self._alarms.set("charger-offline", charger, False, "", now), *self._watch_health(state, now)]
         if not state.is_accepted:
             return decisions
         if state.vendor is None and not state.is_identity_asked:
@@ -195,4 +195,16 @@ class Reception:
         is_due = state.fallback is Fallback.REFUSED and asked_ms is not None and now.mono_ms - asked_ms >= FALLBACK_RETRY_MS
         if (state.fallback is Fallback.UNKNOWN or is_due) and not self._drills.is_running(charger):
             decisions += self.install_fallback(state, now)
+        return decisions
+
+    def _watch_health(self, state: ChargerState, now: Instant) -> list[Decision]:
+        decisions: list[Decision] = []
+        for number, connector in state.connectors.items():
+            subject = f"{state.charger.id}/{number}"
+            decisions += self._alarms.set(
+                "connector-faulted", subject, connector.is_faulted(now), connector.error_code or "no code", now
+            )
+        for number, scale in state.scales.items():
+            subject = f"{state.charger.id}/{number}"
+            decisions += self._alarms.set("register-scale", subject, bool(scale.verdict), scale.verdict, now)
         return decisions

@@ -137,6 +137,7 @@ class TransactionStarted:
     transaction: TransactionRef | None = None
     """The station's own id (2.x). None on 1.6, where we issue one."""
     samples: tuple[Sample, ...] = ()
+    charging_state: ConnectorStatus | None = None
     is_offline: bool = False
     sequence_number: int | None = None
 
@@ -153,6 +154,8 @@ class MeterValuesReported:
     token: IdToken | None = None
     is_offline: bool = False
     sequence_number: int | None = None
+    is_resumed: bool = False
+    """The transaction goes on after the station restarted (2.1); its profile may be gone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,11 @@ class CircuitView:
 class EvseView:
     number: int
     status: str
+    """Without flicker: a fault counts when it has lasted for some seconds."""
+    reported_status: str
+    """As the charger said last."""
+    fault_count: int
+    """Times it has gone into a fault since the start."""
     error_code: str | None
     session: SessionId | None
     id_token: str | None
@@ -131,6 +136,10 @@ class ChargerView:
     serial: str | None
     fallback: str
     """``installed``, ``asked``, ``refused`` or ``unknown``."""
+    link_count: int
+    """Connections since the start."""
+    clock_offset_ms: Millis
+    """Its clock minus ours, where it is off by more than delay explains; 0 when it is right or not known."""
     since_ms: Millis | None
     """How long in the present connection state."""
     detail: str

@@ -116,6 +116,7 @@ def transaction_event(call: Call, payload: Payload) -> Event | DecodeProblem:
                 meter_start_wh=register_at_start(samples),
                 reported_utc_ms=_moment(payload, complaints),
                 transaction=transaction,
+                charging_state=_charging_state(info, complaints),
                 samples=samples + quarantine(complaints),
                 is_offline=is_offline,
                 sequence_number=sequence_number,
@@ -147,6 +148,7 @@ def transaction_event(call: Call, payload: Payload) -> Event | DecodeProblem:
         token=token,
         is_offline=is_offline,
         sequence_number=sequence_number,
+        is_resumed=text_of(payload.get("triggerReason"), 20) == "TxResumed",
     )
 
 

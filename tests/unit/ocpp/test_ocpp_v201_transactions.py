@@ -122,6 +122,7 @@ def test_a_started_transaction(codec: V201) -> None:
         ),
         is_offline=False,
         sequence_number=0,
+        charging_state=ConnectorStatus.PREPARING,
     )
 
 
