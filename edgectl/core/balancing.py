@@ -12,7 +12,9 @@ from edgectl.core.allocation import Capacity, Share, allocate
 from edgectl.core.authorization import Authorization
 from edgectl.core.chargers import Chargers
 from edgectl.core.circuits import Circuits
+from edgectl.core.containment import Containment
 from edgectl.core.demand import Demand, DemandBook, Departed, Room, capacities, draw_of, steady_ma, weight_in
+from edgectl.core.ladder import PURPOSES, Rung
 from edgectl.core.limits import IDLE_REASON, EvseLimit, Order
 from edgectl.core.meters import Meters
 from edgectl.core.sessions import Sessions
@@ -50,6 +52,7 @@ class Balancing:
         self.book = DemandBook(site, chargers, sessions, authorization, self.turns, self.limits, self.vehicles)
         self.reserved: dict[CircuitId, Phases] = {}
         self.waiting: set[EvseId] = set()
+        self.containment = Containment(sessions, self.limits, self.vehicles)
         self._order_number = 0
         self._demands: dict[EvseId, Demand] = {}
         self._shares: dict[EvseId, Share] = {}
@@ -100,6 +103,7 @@ class Balancing:
             return
         self.vehicles[evse] = Vehicle(evse, limit.charger)
         limit.open(now)
+        self.containment.begin(limit, now)
         self.turns.join(evse)
 
     def _resume(self, session: Session, now: Instant) -> None:
@@ -131,6 +135,7 @@ class Balancing:
         for evse, vehicle in self.vehicles.items():
             limit = self.limits[evse]
             vehicle.watch(limit.commanded_ma, limit.changed_mono_ms, now)
+        climbed = self.containment.climb(now)
         demands = self.book.demands(self.circuits, now)
         room = Room(self.site, self.circuits, self.reserved, demands)
         shares = allocate([demand.claim for demand in demands.values()], room.capacities)
@@ -144,9 +149,10 @@ class Balancing:
         drilled = (evse for evse in demands if self.limits[evse].is_drilled)
         self._squeezed = {evse for evse in drilled if any(free[place] < 0 for place, _ in room.uses[evse])}
         raised = [order for evse in led if (order := self._raise(demands[evse], shares[evse], room, free, now))]
-        repeated = [order for evse in led if (order := self._repeat(evse, now))]
+        repeated = [order for evse in led if (order := self._repeat(evse, now, is_due=evse in climbed))]
         kept = [Keep(LimitKept(order.evse, order.limit_ma, order.reason, now.utc_ms)) for order in (*lowered, *raised)]
-        return [*lowered, *repeated, *raised, *kept]
+        stops = self.containment.stop_hopeless(room, free, now)
+        return [*lowered, *repeated, *raised, *stops, *kept]
 
     def _note_turns(self, demands: dict[EvseId, Demand], shares: dict[EvseId, Share], now: Instant) -> None:
         able = {evse for evse, demand in demands.items() if demand.claim.max_ma >= demand.claim.min_ma}
@@ -214,6 +220,7 @@ class Balancing:
         target_ma = max(target_ma, min(share.limit_ma, limit.commanded_ma))
         if target_ma < demand.claim.min_ma:
             target_ma = 0
+        target_ma = limit.tellable_ma(target_ma)
         if target_ma - limit.commanded_ma < min(STEP_MA, gap_ma) and not is_first:
             limit.waiting = Cause.UNCONFIRMED
             return None
@@ -221,10 +228,10 @@ class Balancing:
             free[place] -= max(0, target_ma - worst_ma) * weight
         return self._order(limit, target_ma, self._decided(share.evse, now), now)
 
-    def _repeat(self, evse: EvseId, now: Instant) -> SetLimit | None:
-        """Renew a lease at half life, or try again what was not accepted."""
+    def _repeat(self, evse: EvseId, now: Instant, *, is_due: bool) -> SetLimit | None:
+        """Renew a lease at half life, try again what was not accepted, or tell it in another way."""
         limit = self.limits[evse]
-        if limit.commanded is None or not limit.needs_repeat(self.site.balancing.lease_ms, now):
+        if limit.commanded is None or not (is_due or limit.needs_repeat(self.site.balancing.lease_ms, now)):
             return None
         return self._order(limit, limit.commanded.limit_ma, limit.commanded.reason, now)
 
@@ -257,7 +264,7 @@ class Balancing:
             lease_ms=lease_ms,
             transaction=session.transaction if session else None,
             reason=reason,
-            style=style_of(charger, quirks),
+            style=style_of(charger, quirks, limit.ladder.rung if limit.ladder.is_climbed else None),
         )
 
     def _power_w(self, limit: EvseLimit, vehicle: Vehicle, limit_ma: MilliAmps) -> Watts:
@@ -341,9 +348,12 @@ class Balancing:
         return (Input("fallback", demand.claim.max_ma, "mA"), Input("meter-silent", age_ms or 0, "ms", age_ms))
 
 
-def style_of(charger: Charger, quirks: Quirks) -> ProfileStyle:
-    """How this charger is told its limits. A maximum of the whole station can only stand for one EVSE."""
-    purpose = quirks.purpose
+def style_of(charger: Charger, quirks: Quirks, rung: Rung | None = None) -> ProfileStyle:
+    """How this charger is told its limits. A maximum of the whole station can only stand for one EVSE.
+
+    ``rung``: where it stands on the ladder, when that is not where its quirks would have it.
+    """
+    purpose = quirks.purpose if rung is None else PURPOSES.get(rung, ProfilePurpose.TX)
     if purpose is ProfilePurpose.STATION_MAX and charger.evse_count > 1:
         purpose = None
     return ProfileStyle(purpose, quirks.kind, quirks.stack_level, quirks.unit)

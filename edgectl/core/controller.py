@@ -15,6 +15,7 @@ from edgectl.core.certificates import Certificates
 from edgectl.core.chargers import Chargers, ChargerState
 from edgectl.core.corrections import corrected, needs_correction
 from edgectl.core.drill import DRILL, FINGERPRINTS, Drills
+from edgectl.core.ladder import Rung
 from edgectl.core.meters import Meters
 from edgectl.core.picture import Uplink, draw_picture
 from edgectl.core.publishing import StatePublishing
@@ -75,7 +76,9 @@ from edgectl.ports import IdSource
 OVER_LIMIT_ALARM_MS: Millis = 5_000
 
 
-REMEMBERED = (ADOPTED, FINGERPRINTS)
+RUNGS = "rungs-that-work"
+"""The kind under which it is remembered in which way a charger obeys."""
+REMEMBERED = (ADOPTED, FINGERPRINTS, RUNGS)
 """Kinds of what the core wants to know again after a restart."""
 
 
@@ -102,6 +105,10 @@ class Controller:
         self._authorization = Authorization(site)
         self._sessions = Sessions(restored, self._authorization, ids)
         self._balancing = Balancing(site, self._chargers, self._meters, self._sessions, self._authorization, now)
+        for name, document in memory.get(RUNGS, {}).items():
+            rung = next((rung for rung in Rung if rung.value == document.get("rung")), None)
+            if rung is not None:
+                self._balancing.containment.learned[ChargerId(name)] = rung
         self._alarms = Alarms()
         self._actions = Actions(self._sessions, {"drill": self._begin_drill})
         self._certificates = Certificates()
@@ -340,7 +347,7 @@ class Controller:
         return self._control(now)
 
     def _on_tick(self, _event: Tick, now: Instant) -> list[Decision]:
-        decisions = [*self._control(now), *self._advance_drills(now)]
+        decisions = [*self._control(now), *self._advance_drills(now), *self._remember_rungs(now)]
         for state in self._chargers.by_id.values():
             decisions += self._reception.watch(state, now)
         for meter in self._meters.by_id.values():
@@ -350,6 +357,10 @@ class Controller:
             is_over = circuit.over_limit_ms(now) >= OVER_LIMIT_ALARM_MS
             decisions += self._alarms.set("circuit-over-limit", circuit.circuit.id, is_over, "measured above its limit", now)
         return [*decisions, *self._publishing.changes(self.picture(now), now)]
+
+    def _remember_rungs(self, now: Instant) -> list[Decision]:
+        news = self._balancing.containment.learn(now)
+        return [Remember(RUNGS, charger, {"rung": rung.value}) for charger, rung in news]
 
     def _advance_drills(self, now: Instant) -> list[Decision]:
         decisions = self._drills.tick(now)

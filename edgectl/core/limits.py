@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from edgectl.core.ladder import Ladder
 from edgectl.domain.events import LimitAnswered, Outcome
 from edgectl.domain.ids import EvseId
 from edgectl.domain.quirks import Quirks
@@ -67,6 +68,8 @@ class EvseLimit:
     raise_wanted_since_mono_ms: Millis | None = None
     refused_count: int = 0
     trouble: str = ""
+    stop_asked_mono_ms: Millis = -1_000_000
+    ladder: Ladder = field(default_factory=Ladder)
     waiting: Cause | None = None
     """Why a raise that is due waits: ``SETTLING`` or ``UNCONFIRMED``."""
 
@@ -174,7 +177,8 @@ class EvseLimit:
             return None
         if event.outcome is Outcome.SUPERSEDED:
             return None
-        self.refused_count += 1
+        if event.outcome is not Outcome.DISCONNECTED:  # then nobody was asked
+            self.refused_count += 1
         self.trouble = f"limit {order.limit_ma / 1000:g} A {event.outcome.value}" + (f": {event.detail}" if event.detail else "")
         if event.outcome in {Outcome.TIMEOUT, Outcome.DISCONNECTED, Outcome.ERROR}:
             # It may have taken effect all the same; the higher of old and new stays the worst until the next answer.

@@ -110,6 +110,8 @@ class Reception:
         if state is None:
             return [Reply(event.call, BootAnswer(is_accepted=False, interval_s=PENDING_INTERVAL_S))]
         before = state.identity()
+        if event.firmware is not None and event.firmware != state.firmware:
+            self._balancing.containment.forget(charger)
         state.boot(event)
         self.characterise(state)
         answer = Reply(event.call, BootAnswer(is_accepted=True, interval_s=self._interval_s(charger)))
@@ -204,6 +206,11 @@ class Reception:
             decisions += self._alarms.set(
                 "connector-faulted", subject, connector.is_faulted(now), connector.error_code or "no code", now
             )
+        for evse in state.charger.evses:
+            ladder = self._balancing.limits[evse].ladder
+            is_ignoring = ladder.entered_utc_ms is not None and evse in self._balancing.vehicles and not ladder.obeys(now)
+            detail = f"{ladder.why}; now trying {ladder.rung.value}"
+            decisions += self._alarms.set("limits-ignored", str(evse), is_ignoring, detail, now)
         for number, scale in state.scales.items():
             subject = f"{state.charger.id}/{number}"
             decisions += self._alarms.set("register-scale", subject, bool(scale.verdict), scale.verdict, now)
