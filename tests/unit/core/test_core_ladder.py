@@ -138,7 +138,7 @@ def test_others_make_room_for_what_is_really_drawn() -> None:
             bench.values("A", amps=(32, 32, 32))
             bench.values("B", amps=(other_a, other_a, other_a))
         bench.tick()
-    assert bench.limit_a("B") <= 60 - 20 - 32
+    assert bench.limit_a("B") < 60 - 20 - 32 + 1  # smaller steps are not worth a message
 
 
 def test_a_ladder_without_a_station_maximum_leaves_that_rung_out() -> None:
