@@ -75,11 +75,12 @@ class Balancing:
             del self.limits[evse]
 
     def requirk(self, charger_id: ChargerId) -> None:
-        """What is known of a charger's behaviour has changed."""
+        """What is known of a charger's behaviour, or of its fallback, has changed."""
         state = self.chargers.by_id[charger_id]
         for evse in state.charger.evses:
             self.limits[evse].charger = state.charger
             self.limits[evse].quirks = state.quirks
+            self.limits[evse].has_fallback = not state.fallback.is_void
             if evse in self.vehicles:
                 self.vehicles[evse].charger = state.charger
 

@@ -25,7 +25,17 @@ class Fallback(StrEnum):
     UNKNOWN = "unknown"
     ASKED = "asked"
     INSTALLED = "installed"
+    """Accepted; it could not be read back, or has not been yet."""
+    VERIFIED = "verified"
+    """Accepted, and the charger's own schedule ends in it."""
+    DIFFERS = "differs"
+    """Accepted, and the charger's own schedule ends in something else."""
     REFUSED = "refused"
+
+    @property
+    def is_void(self) -> bool:
+        """Known not to hold: without us the charger counts at its rating."""
+        return self in {Fallback.DIFFERS, Fallback.REFUSED}
 
 
 FAULT_LASTS_MS: Millis = 5_000

@@ -19,7 +19,7 @@ from edgectl.core.ladder import Rung
 from edgectl.core.meters import Meters
 from edgectl.core.picture import Uplink, draw_picture
 from edgectl.core.publishing import StatePublishing
-from edgectl.core.reception import ADOPTED, Reception
+from edgectl.core.reception import ADOPTED, READ_BACK, Reception
 from edgectl.core.scales import ScaleWatch
 from edgectl.core.sessions import Sessions
 from edgectl.domain.decisions import (
@@ -209,6 +209,8 @@ class Controller:
     def _on_request_answered(self, event: RequestAnswered, now: Instant) -> list[Decision]:
         if event.ask_id.startswith(ACTION):
             return self._actions.answered(event, now)
+        if event.ask_id.startswith(READ_BACK):
+            return self._reception.read_back(event, now)
         if event.ask_id.startswith(DRILL):
             return []
         body: dict[str, object] = {

@@ -52,6 +52,8 @@ class EvseLimit:
     quirks: Quirks = field(default_factory=Quirks)
     is_forgotten: bool = False
     """It has lost what we told it, or may have: nothing binds it until it accepts a limit again."""
+    has_fallback: bool = True
+    """False: the fallback is known not to hold, so without a limit of ours nothing binds it."""
     is_drilled: bool = False
     """A drill tells it its limits, and it may make of them what it likes."""
     commanded: Order | None = None
@@ -129,18 +131,20 @@ class EvseLimit:
         """The largest current this EVSE may draw now, as far as anything is proven."""
         if self.is_forgotten or self.is_drilled:
             return self.charger.max_ma
-        standing_ma = self.charger.fallback_ma
+        unbound_ma = self.charger.fallback_ma if self.has_fallback else self.charger.max_ma
+        standing_ma = unbound_ma
         if self.confirmed_ma is not None:
             if now.mono_ms < self.confirmed_until_mono_ms or not self.quirks.has_lease:
                 standing_ma = self.confirmed_ma
             elif now.mono_ms < self.confirmed_until_mono_ms + LEASE_GRACE_MS:
-                standing_ma = max(self.confirmed_ma, self.charger.fallback_ma)
+                standing_ma = max(self.confirmed_ma, unbound_ma)
         waiting_ma = max((order.limit_ma for order in self.unanswered.values()), default=0)
         return min(self.charger.max_ma, max(standing_ma, waiting_ma, measured_ma or 0))
 
     def silent_worst_ma(self, now: Instant, measured_ma: MilliAmps | None) -> MilliAmps:
         """The same for a charger that does not hear us: when its lease ends it goes to its fallback."""
-        return max(self.worst_ma(now, measured_ma), self.charger.fallback_ma)
+        unbound_ma = self.charger.fallback_ma if self.has_fallback else self.charger.max_ma
+        return max(self.worst_ma(now, measured_ma), unbound_ma)
 
     def following_ma(self, now: Instant) -> MilliAmps:
         """The most it may still draw because it has not followed its latest reductions yet; 0 when it has."""

@@ -17,10 +17,11 @@ from edgectl.domain.events import (
     Event,
     FallbackAnswered,
     Outcome,
+    RequestAnswered,
 )
 from edgectl.domain.ids import ChargerId
-from edgectl.domain.quirks import ProfilePurpose
-from edgectl.domain.site import Site
+from edgectl.domain.quirks import ProfilePurpose, RateUnit
+from edgectl.domain.site import PowerKind, Site
 from edgectl.domain.time import Instant, iso
 from edgectl.domain.units import Millis
 from edgectl.domain.views import RefusedView
@@ -34,6 +35,12 @@ REFUSED_COUNT = 100
 """Strangers remembered for the adoption list; the oldest is forgotten."""
 IDENTITY = "identity/"
 """How the ask is named that makes a charger say who it is."""
+READ_BACK = "fallback/"
+"""How the ask is named that reads a fallback back."""
+READ_BACK_S = 1_800
+"""Looking this far ahead sees beyond every lease."""
+_ROUNDING = 1.02
+"""What a charger's own conversion between amps and watts may add."""
 _JITTER_PERCENT = 10
 
 
@@ -164,16 +171,48 @@ class Reception:
         if event.outcome in {Outcome.DISCONNECTED, Outcome.TIMEOUT}:
             state.fallback = Fallback.UNKNOWN  # nothing was said; it is asked again
             return []
-        is_installed = event.outcome is Outcome.ACCEPTED
+        if event.outcome is not Outcome.ACCEPTED:
+            return self._judge_fallback(
+                state, Fallback.REFUSED, f"fallback {event.outcome.value}: {event.detail}".rstrip(": "), now
+            )
         news: list[Decision] = []
-        if is_installed and state.written_fallback_ma != state.charger.fallback_ma:
+        if state.written_fallback_ma != state.charger.fallback_ma:
             state.written_fallback_ma = state.charger.fallback_ma
             document: dict[str, object] = {"fallback_ma": state.charger.fallback_ma, "written_at": iso(now.utc_ms)}
             news.append(Remember(FALLBACKS, event.charger, document))
-        state.fallback = Fallback.INSTALLED if is_installed else Fallback.REFUSED
-        if not is_installed:
-            state.detail = f"fallback {event.outcome.value}: {event.detail}".rstrip(": ")
-        return [*news, *self._alarms.set("fallback-refused", event.charger, not is_installed, event.detail, now)]
+        unit = state.quirks.unit or (RateUnit.WATTS if state.charger.kind is PowerKind.DC else RateUnit.AMPS)
+        how = (("evse", "1"), ("duration", str(READ_BACK_S)), ("unit", unit.value.lower()))
+        read_back = Ask(event.charger, READ_BACK + event.charger, "get-composite-schedule", how)
+        return [*self._judge_fallback(state, Fallback.INSTALLED, "", now), *news, read_back]
+
+    def read_back(self, event: RequestAnswered, now: Instant) -> list[Decision]:
+        """The charger's own schedule beyond the end of every lease: there must be the fallback, or less.
+
+        Many cannot tell, or tell it only while a transaction runs; then the fallback stays accepted and unproven.
+        """
+        state = self._chargers.get(event.charger)
+        if state is None or state.fallback is not Fallback.INSTALLED or event.outcome is not Outcome.ACCEPTED:
+            return []
+        detail = dict(event.detail)
+        found = _told(detail.get("last-limit", ""))
+        if found is None or found < 0:
+            return []  # -1 says that nothing is running
+        charger = state.charger
+        is_power = detail.get("rate-unit") == RateUnit.WATTS.value
+        limit = self.site.power_w(charger, charger.fallback_ma) if is_power else charger.fallback_ma / 1000
+        if found <= limit * _ROUNDING:
+            return self._judge_fallback(state, Fallback.VERIFIED, "", now)
+        unit = "W" if is_power else "A"
+        words = f"its schedule without us ends at {found:g} {unit}, not at {limit:g} {unit}"
+        return self._judge_fallback(state, Fallback.DIFFERS, words, now)
+
+    def _judge_fallback(self, state: ChargerState, fallback: Fallback, words: str, now: Instant) -> list[Decision]:
+        state.fallback = fallback
+        if words:
+            state.detail = words
+        self._balancing.requirk(state.charger.id)
+        refused = self._alarms.set("fallback-refused", state.charger.id, fallback is Fallback.REFUSED, words, now)
+        return [*refused, *self._alarms.set("fallback-differs", state.charger.id, fallback is Fallback.DIFFERS, words, now)]
 
     # --- as time passes -----------------------------------------------------------------------------------------------
 
@@ -194,7 +233,7 @@ class Reception:
             state.is_identity_asked = True
             decisions.append(Ask(charger, IDENTITY + charger, "trigger", (("message", "BootNotification"),)))
         asked_ms = state.fallback_asked_mono_ms
-        is_due = state.fallback is Fallback.REFUSED and asked_ms is not None and now.mono_ms - asked_ms >= FALLBACK_RETRY_MS
+        is_due = state.fallback.is_void and asked_ms is not None and now.mono_ms - asked_ms >= FALLBACK_RETRY_MS
         if (state.fallback is Fallback.UNKNOWN or is_due) and not self._drills.is_running(charger):
             decisions += self.install_fallback(state, now)
         return decisions
@@ -215,3 +254,10 @@ class Reception:
             subject = f"{state.charger.id}/{number}"
             decisions += self._alarms.set("register-scale", subject, bool(scale.verdict), scale.verdict, now)
         return decisions
+
+
+def _told(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

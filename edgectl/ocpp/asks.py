@@ -180,6 +180,16 @@ class ListEntry:
     group: str | None
 
 
+def last_limit(schedule: object) -> tuple[tuple[str, str], ...]:
+    """Limit and unit of the last period of a composite schedule: what holds when everything that ends has ended."""
+    periods = schedule.get("chargingSchedulePeriod") if isinstance(schedule, dict) else None
+    last = periods[-1] if isinstance(periods, list) and periods else None
+    if not isinstance(schedule, dict) or not isinstance(last, dict):
+        return ()
+    limit, unit = text_of(last.get("limit"), 20), text_of(schedule.get("chargingRateUnit"), 2)
+    return (("last-limit", limit), ("rate-unit", unit)) if limit is not None and unit is not None else ()
+
+
 def answered(
     ask: Ask, ended: CallEnded, outcome: Outcome, words: str, detail: tuple[tuple[str, str], ...] = ()
 ) -> RequestAnswered:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgectl.domain.decisions import Ask
 from edgectl.domain.events import Outcome, RequestAnswered
-from edgectl.ocpp.asks import STATUSES, answered
+from edgectl.ocpp.asks import STATUSES, answered, last_limit
 from edgectl.ocpp.codec import outcome_of
 from edgectl.ocpp.fields import pairs_of, text_of, whole_of
 from edgectl.ocpp.frames import Payload
@@ -29,7 +29,8 @@ def request_answered(ask: Ask, ended: CallEnded) -> RequestAnswered:
 
 def _detail(ended: CallEnded) -> tuple[tuple[str, str], ...]:
     request = (("request", str(ended.call.payload["requestId"])),) if "requestId" in ended.call.payload else ()
-    return request + pairs_of(
+    last = last_limit(ended.payload.get("chargingSchedule")) if ended.call.action == "GetCompositeSchedule" else ()
+    return request + last + pairs_of(
         ended.payload,
         data="data",
         version="listVersion",

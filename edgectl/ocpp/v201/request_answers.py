@@ -9,7 +9,7 @@ from typing import Any
 from edgectl.domain.decisions import Ask
 from edgectl.domain.events import Outcome, RequestAnswered
 from edgectl.ocpp import codec
-from edgectl.ocpp.asks import STATUSES, answered
+from edgectl.ocpp.asks import STATUSES, answered, last_limit
 from edgectl.ocpp.fields import pairs_of, text_of
 from edgectl.ocpp.frames import Payload
 from edgectl.ocpp.rpc import CallEnded, Ending
@@ -39,7 +39,8 @@ def request_answered(ask: Ask, ended: CallEnded) -> RequestAnswered:
 
 def _detail(ended: CallEnded) -> tuple[tuple[str, str], ...]:
     sent = tuple((name, str(ended.call.payload[name])) for name in ("requestId", "remoteStartId") if name in ended.call.payload)
-    return tuple(("request", number) for _, number in sent) + pairs_of(
+    last = last_limit(ended.payload.get("schedule")) if ended.call.action == "GetCompositeSchedule" else ()
+    return tuple(("request", number) for _, number in sent) + last + pairs_of(
         ended.payload,
         data="data",
         transaction="transactionId",
