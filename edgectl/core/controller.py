@@ -29,6 +29,7 @@ from edgectl.domain.decisions import (
     Keep,
     Remember,
     Reply,
+    ScheduleAnswer,
     SetLimit,
     TokenAnswer,
     WakeUplink,
@@ -54,6 +55,7 @@ from edgectl.domain.events import (
     PublishRefused,
     ReceiptReceived,
     RequestAnswered,
+    SchedulePulled,
     SiteReloaded,
     StatusReported,
     StoreChanged,
@@ -64,10 +66,10 @@ from edgectl.domain.events import (
     UplinkChanged,
 )
 from edgectl.domain.ids import ChargerId, EvseId
-from edgectl.domain.quirks import QuirkProfile
+from edgectl.domain.quirks import QuirkProfile, RateUnit
 from edgectl.domain.reasons import Cause
 from edgectl.domain.records import EventKept, ParkKept, PeriodState, ReceiptKept, Restored
-from edgectl.domain.site import Site
+from edgectl.domain.site import PowerKind, Site
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis, Watts
 from edgectl.domain.views import CommissioningView, DrillView, SiteView
@@ -143,6 +145,7 @@ class Controller:
             SiteReloaded: self._on_reloaded,
             StoreChanged: self._on_store,
             LedgerReplaced: self._on_ledger_replaced,
+            SchedulePulled: self._on_schedule_pulled,
             CertificateRequested: self._on_certificate_requested,
             CertificateSigned: self._on_certificate_signed,
             ActionRequested: self._on_action,
@@ -323,6 +326,15 @@ class Controller:
     def _begin_drill(self, state: ChargerState, now: Instant) -> tuple[str, list[Decision]]:
         problem, decisions = self._drills.begin(state, now)
         return problem, [*decisions, *([] if problem else self._control(now))]
+
+    def _on_schedule_pulled(self, event: SchedulePulled, _now: Instant) -> list[Decision]:
+        number = event.evse_number
+        limit = self._balancing.limits.get(EvseId(event.call.charger, number)) if number is not None else None
+        if limit is None or limit.commanded is None:
+            return [Reply(event.call, ScheduleAnswer(None))]
+        is_power = limit.charger.kind is PowerKind.DC or limit.quirks.unit is RateUnit.WATTS
+        power_w = self.site.power_w(limit.charger, limit.commanded_ma)
+        return [Reply(event.call, ScheduleAnswer(limit.commanded_ma, power_w, is_power))]
 
     def _on_certificate_requested(self, event: CertificateRequested, now: Instant) -> list[Decision]:
         return self._certificates.requested(event, self._chargers.get(event.call.charger), now)

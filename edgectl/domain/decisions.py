@@ -108,7 +108,17 @@ class CertificateAnswer:
     is_accepted: bool
 
 
-Answer: TypeAlias = BootAnswer | TokenAnswer | StartAnswer | StopAnswer | CertificateAnswer | Acknowledge
+@dataclass(frozen=True, slots=True)
+class ScheduleAnswer:
+    """The present limit, or that there is none to be pulled."""
+
+    limit_ma: MilliAmps | None
+    limit_w: Watts = 0
+    is_power: bool = False
+    """The station counts in watts."""
+
+
+Answer: TypeAlias = BootAnswer | TokenAnswer | StartAnswer | StopAnswer | CertificateAnswer | ScheduleAnswer | Acknowledge
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,6 +182,15 @@ class ChargerNotified:
 
 
 @dataclass(frozen=True, slots=True)
+class SchedulePulled:
+    """A station asks for the present limit under a dynamic profile (2.1 K28)."""
+
+    call: Call
+    evse_number: int | None
+    """None: the profile is none of ours."""
+
+
+@dataclass(frozen=True, slots=True)
 class CertificateRequested:
     """A station asks for a certificate of its own (1.6 security extension, 2.x A02)."""
 
@@ -376,6 +385,7 @@ Event: TypeAlias = (
     | MeterValuesReported
     | TransactionEnded
     | ChargerNotified
+    | SchedulePulled
     | CertificateRequested
     | CertificateSigned
     | LimitAnswered

@@ -27,6 +27,8 @@ class ProfilePurpose(StrEnum):
 class ProfileKind(StrEnum):
     ABSOLUTE = "absolute"
     RELATIVE = "relative"
+    DYNAMIC = "dynamic"
+    """OCPP 2.1: one rate without a schedule, which the station also asks for again by itself."""
 
 
 class RateUnit(StrEnum):

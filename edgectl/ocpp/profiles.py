@@ -68,14 +68,22 @@ def lease_number(purpose: ProfilePurpose, evse_number: int) -> int:
     return _LEASE_BASES[purpose] + (STATION if purpose is ProfilePurpose.STATION_MAX else evse_number)
 
 
-def lease(order: SetLimit, now: Instant, *, is_nameable: bool) -> Profile:
+def evse_of(number: int) -> int | None:
+    """The EVSE for which a lease with this id stands; None when it is none of ours."""
+    for base in _LEASE_BASES.values():
+        if base < number < base + 1000:
+            return number - base
+    return 1 if number == _LEASE_BASES[ProfilePurpose.STATION_MAX] else None
+
+
+def lease(order: SetLimit, now: Instant, *, is_nameable: bool, has_dynamic: bool = False) -> Profile:
     """A limit that ends at the moment the order was made plus the lease, however long the call waits.
 
     The end is said twice, as a date and as a duration: firmware is known to ignore the one or the other, and a lease that does
     not end is the one mistake we could not take back when we are gone. A relative schedule counts from the start of the
     transaction, so there only the date can say it.
 
-    ``is_nameable``: the version can carry the id of the order's transaction.
+    ``is_nameable``: the version can carry the id of the order's transaction. ``has_dynamic``: it knows dynamic profiles.
     """
     style = order.style
     purpose = style.purpose or ProfilePurpose.TX
@@ -83,7 +91,9 @@ def lease(order: SetLimit, now: Instant, *, is_nameable: bool) -> Profile:
         purpose = ProfilePurpose.TX_DEFAULT
     is_maximum = purpose is ProfilePurpose.STATION_MAX
     place = STATION if is_maximum else order.evse.number
-    kind = ProfileKind.ABSOLUTE if is_maximum else style.kind  # a station's maximum cannot be relative (2.0.1 K01.FR.38)
+    kind = style.kind
+    if (is_maximum and kind is ProfileKind.RELATIVE) or (kind is ProfileKind.DYNAMIC and not has_dynamic):
+        kind = ProfileKind.ABSOLUTE  # a station's maximum cannot be relative (2.0.1 K01.FR.38)
     left_s = order.lease_ms // 1000  # ending early is safe
     start_utc_ms = now.utc_ms - _HEAD_START_S * 1000
     duration_s = _HEAD_START_S + left_s
@@ -107,10 +117,12 @@ def fallback(order: InstallFallback) -> tuple[Profile, Profile]:
     """The charger's rating and the default of all its EVSEs. Neither ever ends, online or offline."""
     style = order.style
     rating = rate(order.kind, order.max_ma, order.max_w, unit=style.unit)
+    # A dynamic profile lives on updates, and the fallback is for when there are none.
+    permanent = ProfileKind.ABSOLUTE if style.kind is ProfileKind.DYNAMIC else style.kind
     default = rate(order.kind, order.fallback_ma, order.fallback_w, unit=style.unit)
     return (
         _permanent(STATION_MAX_ID, ProfilePurpose.STATION_MAX, ProfileKind.ABSOLUTE, rating),
-        _permanent(FALLBACK_ID, ProfilePurpose.TX_DEFAULT, style.kind, default),
+        _permanent(FALLBACK_ID, ProfilePurpose.TX_DEFAULT, permanent, default),
     )
 
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 
-from edgectl.domain.decisions import Acknowledge, Answer, BootAnswer, StartAnswer, StopAnswer, TokenAnswer, TokenVerdict
+from edgectl.domain.decisions import (
+    Acknowledge,
+    Answer,
+    BootAnswer,
+    ScheduleAnswer,
+    StartAnswer,
+    StopAnswer,
+    TokenAnswer,
+    TokenVerdict,
+)
 from edgectl.domain.errors import invariant
 from edgectl.domain.events import Call
 from edgectl.domain.site import TokenStatus
@@ -23,6 +32,7 @@ _STATUSES = {
 _EXPECTED: dict[str, type | tuple[type, ...]] = {
     "Authorize": TokenAnswer,
     "BootNotification": BootAnswer,
+    "PullDynamicScheduleUpdate": ScheduleAnswer,
     "TransactionEvent": (StartAnswer, StopAnswer, TokenAnswer, Acknowledge),
 }
 _GROUP_TYPE = "Central"
@@ -43,6 +53,11 @@ def encode(answer: Answer, call: Call, now: Instant, edition: Edition, accepted_
             return _transaction_event(answer.verdict, call, edition)
         case Acknowledge() if call.action == "TransactionEvent":
             return _transaction_event(None, call, edition)
+        case ScheduleAnswer() if answer.limit_ma is None:
+            return {"status": "Rejected"}
+        case ScheduleAnswer():
+            limit = answer.limit_w if answer.is_power else (answer.limit_ma or 0) // 100 / 10
+            return {"status": "Accepted", "scheduleUpdate": {"limit": limit}}
     match call.action:
         case "Heartbeat":
             return {"currentTime": iso(now.utc_ms)}

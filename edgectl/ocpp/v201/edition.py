@@ -24,6 +24,8 @@ class Edition:
     id_token_max_chars: int
     has_offline_duration: bool
     """Charging profiles know ``maxOfflineDuration``."""
+    has_dynamic_profiles: bool
+    """Charging profiles may be of kind *Dynamic*."""
     readers: Mapping[str, Reader] = field(hash=False)
     """What a station may send, by action."""
     fixed_answers: Mapping[str, Payload] = field(hash=False)
@@ -49,6 +51,7 @@ EDITION_201 = Edition(
     schema_package="ocpp.v201.schemas",
     id_token_max_chars=36,
     has_offline_duration=False,
+    has_dynamic_profiles=False,
     readers=READERS,
     fixed_answers=FIXED_ANSWERS,
 )

@@ -22,14 +22,20 @@ _PURPOSES = {
     ProfilePurpose.TX_DEFAULT: "TxDefaultProfile",
     ProfilePurpose.STATION_MAX: "ChargingStationMaxProfile",
 }
-_KINDS = {ProfileKind.ABSOLUTE: "Absolute", ProfileKind.RELATIVE: "Relative"}
+_KINDS = {ProfileKind.ABSOLUTE: "Absolute", ProfileKind.RELATIVE: "Relative", ProfileKind.DYNAMIC: "Dynamic"}
+_PULL_INTERVAL_S = 60
+"""How often a station asks for a dynamic limit by itself: changes are sent at once, this is for one that got lost."""
 
 
 def limit_call(order: SetLimit, now: Instant, edition: Edition) -> OwnCall:
     """SetChargingProfile for one lease."""
     # A station's own id longer than a profile can carry gets a default profile instead.
     is_nameable = bool(order.transaction) and len(order.transaction or "") <= _TRANSACTION_MAX_CHARS
-    return _set(profiles.lease(order, now, is_nameable=is_nameable), edition, f"limit/{order.evse.number}")
+    return _set(
+        profiles.lease(order, now, is_nameable=is_nameable, has_dynamic=edition.has_dynamic_profiles),
+        edition,
+        f"limit/{order.evse.number}",
+    )
 
 
 def limit_answered(order: SetLimit, ended: CallEnded) -> LimitAnswered:
@@ -55,6 +61,8 @@ def _set(profile: Profile, edition: Edition, slot: str | None = None) -> OwnCall
         "chargingProfileKind": _KINDS[profile.kind],
         "chargingSchedule": [{"id": profile.number, **profile.schedule}],
     }
+    if profile.kind is ProfileKind.DYNAMIC:
+        wire["dynUpdateInterval"] = _PULL_INTERVAL_S
     if profile.transaction is not None:
         wire["transactionId"] = profile.transaction
     if profile.valid_to is not None:

@@ -6,9 +6,21 @@ office can know, and the calls that a server sends.
 
 from __future__ import annotations
 
-from edgectl.ocpp.frames import DIALECT_21
+from edgectl.domain.events import Call, Event, SchedulePulled
+from edgectl.ocpp.codec import DecodeProblem
+from edgectl.ocpp.fields import whole_of
+from edgectl.ocpp.frames import DIALECT_21, Fault, Payload
+from edgectl.ocpp.profiles import evse_of
 from edgectl.ocpp.v201.edition import FIXED_ANSWERS, READERS, Edition, Reader
 from edgectl.ocpp.v201.notifications import listed, noted
+
+
+def _schedule_pulled(call: Call, payload: Payload) -> Event | DecodeProblem:
+    number = whole_of(payload.get("chargingProfileId"))
+    if number is None:
+        return DecodeProblem(Fault.MISSING, "chargingProfileId is missing")
+    return SchedulePulled(call, evse_of(number))
+
 
 _NEW_READERS: dict[str, Reader] = {
     "BatterySwap": listed("battery-swap", "battery", "batteryData", type="eventType", request="requestId"),
@@ -32,7 +44,7 @@ _NEW_READERS: dict[str, Reader] = {
     ),
     "NotifyWebPaymentStarted": noted("web-payment-started", evse="evseId", timeout="timeout"),
     "OpenPeriodicEventStream": noted("event-stream-opened", stream="constantStreamData"),
-    "PullDynamicScheduleUpdate": noted("schedule-pull", profile="chargingProfileId"),
+    "PullDynamicScheduleUpdate": _schedule_pulled,
     "ReportDERControl": noted("der-report", request="requestId", more="tbc", curve="curve"),
 }
 
@@ -42,11 +54,11 @@ EDITION_21 = Edition(
     schema_package="ocpp.v21.schemas",
     id_token_max_chars=255,
     has_offline_duration=True,
+    has_dynamic_profiles=True,
     readers=READERS | _NEW_READERS,
     fixed_answers=FIXED_ANSWERS
     | {
-        # We set no monitor that streams and no dynamic profile, so there is nothing to open and nothing to pull.
+        # We set no monitor that streams, so there is nothing to open.
         "OpenPeriodicEventStream": {"status": "Rejected"},
-        "PullDynamicScheduleUpdate": {"status": "Rejected"},
     },
 )

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from edgectl.domain.decisions import InstallFallback, ProfileStyle, SetLimit
+from edgectl.domain.decisions import InstallFallback, ProfileStyle, ScheduleAnswer, SetLimit
+from edgectl.domain.events import Call, SchedulePulled
 from edgectl.domain.ids import ChargerId, EvseId, TransactionRef
 from edgectl.domain.quirks import ProfileKind, ProfilePurpose, RateUnit
 from edgectl.domain.reasons import Authority, Cause, Reason
@@ -69,6 +70,8 @@ def test_every_style_is_a_valid_profile_that_ends(codec: Codec, style: ProfileSt
         assert place == (0 if is_maximum else 2)
         assert ("transactionId" in profile) == (profile["chargingProfilePurpose"] == "TxProfile")
         assert ("startSchedule" in schedule) == (profile["chargingProfileKind"] == "Absolute") == ("duration" in schedule)
+        is_dynamic = style.kind is ProfileKind.DYNAMIC and codec.subprotocol == "ocpp2.1"
+        assert (profile["chargingProfileKind"] == "Dynamic") == is_dynamic == ("dynUpdateInterval" in profile)
 
 
 @each_codec
@@ -111,3 +114,16 @@ def test_the_fallback_has_no_end_and_follows_kind_and_unit(codec: Codec) -> None
         assert "validTo" not in profile
         assert "duration" not in schedule
         assert schedule["chargingSchedulePeriod"] == [{"startPeriod": 0, "limit": watts}]
+
+
+def test_a_station_pulls_the_limit_of_the_evse_its_profile_stands_for() -> None:
+    codec = V21()
+    call = Call(ChargerId("A"), 1, "m", "PullDynamicScheduleUpdate")
+    for number, evse_number in ((1002, 2), (2001, 1), (3000, 1), (2, None), (77_000, None)):
+        assert codec.decode(call, {"chargingProfileId": number}) == SchedulePulled(call, evse_number)
+    assert codec.encode_answer(ScheduleAnswer(10_150, 7_003), call, NOW) == {
+        "status": "Accepted",
+        "scheduleUpdate": {"limit": 10.1},
+    }
+    assert codec.encode_answer(ScheduleAnswer(10_150, 7_003, is_power=True), call, NOW)["scheduleUpdate"] == {"limit": 7_003}
+    assert codec.encode_answer(ScheduleAnswer(None), call, NOW) == {"status": "Rejected"}

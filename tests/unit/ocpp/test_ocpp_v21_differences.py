@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from support.ocpp_examples import example
 
-from edgectl.domain.decisions import Acknowledge, Answer, BootAnswer, TokenAnswer, TokenVerdict
-from edgectl.domain.events import Call, ChargerBooted, ChargerNotified, TokenPresented
+from edgectl.domain.decisions import Acknowledge, Answer, BootAnswer, ScheduleAnswer, TokenAnswer, TokenVerdict
+from edgectl.domain.events import Call, ChargerBooted, ChargerNotified, SchedulePulled, TokenPresented
 from edgectl.domain.ids import ChargerId, IdToken
 from edgectl.domain.site import TokenStatus
 from edgectl.domain.time import Instant
@@ -42,6 +42,8 @@ def natural_answer(event: Any) -> Answer:
             return BootAnswer(True, 300)
         case TokenPresented():
             return TokenAnswer(TokenVerdict(TokenStatus.ACCEPTED, group=IdToken("g" * 40)))
+        case SchedulePulled():
+            return ScheduleAnswer(10_000)
     return Acknowledge()
 
 
@@ -70,9 +72,8 @@ def test_what_is_not_served_is_not_supported(action: str) -> None:
     assert problem.fault is Fault.UNSUPPORTED_ACTION
 
 
-@pytest.mark.parametrize("action", ["PullDynamicScheduleUpdate", "OpenPeriodicEventStream"])
-def test_what_we_never_offered_is_rejected(action: str) -> None:
-    assert CODEC.encode_answer(Acknowledge(), call_of(action, {}), NOW) == {"status": "Rejected"}
+def test_a_stream_we_never_asked_for_is_rejected() -> None:
+    assert CODEC.encode_answer(Acknowledge(), call_of("OpenPeriodicEventStream", {}), NOW) == {"status": "Rejected"}
 
 
 def test_a_long_group_fits() -> None:
