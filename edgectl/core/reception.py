@@ -121,7 +121,7 @@ class Reception:
             self._balancing.containment.forget(charger)
         state.boot(event)
         self.characterise(state)
-        answer = Reply(event.call, BootAnswer(is_accepted=True, interval_s=self._interval_s(charger)))
+        answer = Reply(event.call, BootAnswer(True, self._interval_s(charger), settle_ms=state.quirks.settle_ms))
         news: list[Decision] = []
         if state.identity() != before:
             news.append(Remember(ADOPTED, charger, state.identity()))

@@ -78,6 +78,10 @@ class BootAnswer:
     is_accepted: bool
     """False means pending: the charger stays connected and asks again."""
     interval_s: int
+    is_configuring: bool = False
+    """Pending because we configure it: our calls may go meanwhile (2.0.1 B02)."""
+    settle_ms: Millis = 2_000
+    """Between this answer on the wire and our first call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ log = structlog.get_logger(__name__)
 BOOT_WAIT_MS = 10_000
 """A known charger that has sent no BootNotification by then will not send one: it only reconnected, or never does."""
 SETTLE_MS = 2_000
-"""Between our Accepted on the wire and our first call; commands on its heels are refused or restart some chargers."""
+"""Before our first call to a charger that goes on without booting; after a boot its answer says how long."""
 WRITE_TIMEOUT_S = 10.0
 """A peer that takes no byte for so long is gone or broken; its socket is dropped."""
 CLOSE_TIMEOUT_S = 1.2
@@ -140,7 +140,8 @@ class Link:
         self._connected_mono_ms = clock.now().mono_ms
         self._rpc = Rpc(codec.dialect, codec.never_refused, id_prefix, call_timeout_ms, self._connected_mono_ms, counters)
         self._calls: dict[Call, int] = {}
-        self._boot_answers: set[int] = set()
+        self._boot_answers: dict[int, Millis] = {}
+        """Answers to a boot that are not on the wire yet, and how long after them we keep quiet."""
         self._held_limits: dict[int, SetLimit] = {}
         self._errands: dict[OwnCall, _Errand] = {}
         self._deviations: set[str] = set()
@@ -309,8 +310,8 @@ class Link:
             self._counters["reply_without_call"] += 1
             return
         payload = self._codec.encode_answer(reply.answer, reply.call, now)
-        if isinstance(reply.answer, BootAnswer) and reply.answer.is_accepted:
-            self._boot_answers.add(number)
+        if isinstance(reply.answer, BootAnswer) and (reply.answer.is_accepted or reply.answer.is_configuring):
+            self._boot_answers[number] = reply.answer.settle_ms
         self._rpc.answer(number, payload)
         self._room.set()
         self._wake_writer()
@@ -402,9 +403,9 @@ class Link:
     async def _write_frames(self) -> None:
         for frame in self._rpc.take_frames():
             await self._connection.send(frame.text)
-            if frame.answers in self._boot_answers:
-                self._boot_answers.discard(frame.answers)
-                self._rpc.open_calls_at(self._clock.now().mono_ms + SETTLE_MS)
+            settle_ms = self._boot_answers.pop(frame.answers, None) if frame.answers is not None else None
+            if settle_ms is not None:
+                self._rpc.open_calls_at(self._clock.now().mono_ms + settle_ms)
 
     async def _sleep_until(self, mono_ms: Millis) -> None:
         """Until there is something to write, or the moment has come."""

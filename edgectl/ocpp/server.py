@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import structlog
 from websockets.frames import CloseCode
@@ -30,6 +31,8 @@ from edgectl.ports import Clock, Inbox
 
 log = structlog.get_logger(__name__)
 
+SECRET = "credential:"  # noqa: S105 - the prefix of a name
+"""How a value names a secret instead of being one."""
 PROBE_MS = 2_000
 """How long an older connection may take to show that it is alive when a newer one wants its place."""
 WAITING_PER_CHARGER_MAX = 2
@@ -163,7 +166,29 @@ class OcppServer:
         if link is None:
             self._inbox.put(RequestAnswered(ask.charger, ask.ask_id, Outcome.DISCONNECTED))
             return
-        link.ask(ask, now)
+        try:
+            link.ask(self._with_secrets(ask), now)
+        except KeyError as missing:
+            problem = (("problem", f"there is no credential {missing}"),)
+            self._inbox.put(RequestAnswered(ask.charger, ask.ask_id, Outcome.ERROR, detail=problem))
+
+    def _with_secrets(self, ask: Ask) -> Ask:
+        """Values written as ``credential:NAME`` by the secrets they name: passwords go to a charger and nowhere else.
+
+        Raises:
+            KeyError: there is no such credential.
+        """
+        if not any(value.startswith(SECRET) for _, value in ask.arguments):
+            return ask
+        key = dict(ask.arguments).get("key", "")
+        arguments = []
+        for name, value in ask.arguments:
+            if value.startswith(SECRET):
+                secret = self._credentials(value.removeprefix(SECRET)).rstrip(b"\r\n")
+                # A 1.6 key is binary, and set as hexadecimal digits (security whitepaper §4.2).
+                value = secret.hex() if key.casefold() == "authorizationkey" else secret.decode()
+            arguments.append((name, value))
+        return replace(ask, arguments=tuple(arguments))
 
     def close(self, charger: ChargerId, reason: str) -> None:
         link = self._link(charger)
@@ -178,7 +203,7 @@ class OcppServer:
 
     async def _admit(self, connection: WatchedConnection, peer: Peer) -> None:
         """Serve one connection that passed the handshake, until it ends."""
-        codec = self._codecs.get(connection.subprotocol or "")
+        codec = self._codecs.get(connection.subprotocol or self._assumed_version(connection, peer))
         if codec is None:
             # Guessing a version would mean misreading energy; which one it is, is for the charger's settings to say.
             words = f"no common subprotocol: offered {offered_subprotocols(connection)}, served {', '.join(self._codecs)}"
@@ -203,6 +228,13 @@ class OcppServer:
             await self._turn_away(connection, peer, refusal, CloseCode.POLICY_VIOLATION)
         elif link is not None:
             await self._run(key, link)
+
+    def _assumed_version(self, connection: WatchedConnection, peer: Peer) -> str:
+        """For a charger that offers nothing, what the site's file says it speaks; never for one that offers something else."""
+        if offered_subprotocols(connection) != "none":
+            return ""
+        access = next((access for access in self._settings.access if access.charger == peer.charger), None)
+        return (access.assume_version or "") if access is not None else ""
 
     async def _make_way(self, key: str, peer: Peer) -> str | None:
         """End an older connection of this id; or say why the newer one has to go.
