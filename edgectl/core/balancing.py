@@ -152,7 +152,7 @@ class Balancing:
         raised = [order for evse in led if (order := self._raise(demands[evse], shares[evse], room, free, now))]
         repeated = [order for evse in led if (order := self._repeat(evse, now, is_due=evse in climbed))]
         kept = [Keep(LimitKept(order.evse, order.limit_ma, order.reason, now.utc_ms)) for order in (*lowered, *raised)]
-        stops = self.containment.stop_hopeless(room, free, now)
+        stops = self.containment.stop_hopeless(room, now)
         return [*lowered, *repeated, *raised, *stops, *kept]
 
     def _note_turns(self, demands: dict[EvseId, Demand], shares: dict[EvseId, Share], now: Instant) -> None:

@@ -16,7 +16,7 @@ from edgectl.core.vehicles import Vehicle
 from edgectl.domain.decisions import Ask, Decision
 from edgectl.domain.ids import ChargerId, EvseId
 from edgectl.domain.time import Instant
-from edgectl.domain.units import MilliAmps, Millis
+from edgectl.domain.units import Millis
 
 STOP_AGAIN_MS: Millis = 60_000
 """A stop that was asked for and did not happen is asked for again."""
@@ -64,13 +64,15 @@ class Containment:
                 climbed.add(evse)
         return climbed
 
-    def stop_hopeless(self, room: Room, free: list[MilliAmps], now: Instant) -> list[Decision]:
-        """Nothing it was told had any effect, and there is no room for what it draws."""
+    def stop_hopeless(self, room: Room, now: Instant) -> list[Decision]:
+        """Nothing it was told had any effect, and its conductor could not carry what it draws even without all others."""
         asked: list[Decision] = []
         for evse, uses in room.uses.items():
             limit = self._limits[evse]
             session = self._sessions.at(evse)
-            if limit.ladder.rung is not Rung.STOP or session is None or all(free[place] >= 0 for place, _ in uses):
+            # What it draws above its limit is in the background already, so the limit itself is what must still fit.
+            fits = all(room.capacities[place].available_ma >= limit.commanded_ma * weight for place, weight in uses)
+            if limit.ladder.rung is not Rung.STOP or session is None or fits:
                 continue
             if now.mono_ms - limit.stop_asked_mono_ms >= STOP_AGAIN_MS:
                 limit.stop_asked_mono_ms = now.mono_ms

@@ -1,0 +1,160 @@
+"""Chargers that do with their limits as they like, against the whole daemon: the conductor holds, and the charger is named."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from edgectl.domain.decisions import InstallFallback, SetLimit
+from edgectl.domain.events import LimitAnswered, Outcome
+from edgectl.domain.phases import Phases
+from edgectl.domain.quirks import ProfilePurpose, RateUnit
+from hwsim.models.station16 import Station16
+from hwsim.world.yard import GRID, WALL_OFFSET_S, Yard, play
+
+
+def station(*faults: str, name: str = "CP-1", **options: Any) -> Station16:
+    return Station16(name, random.Random(1), wall_offset_s=WALL_OFFSET_S, faults=frozenset(faults), **options)
+
+
+async def charging(yard: Yard, station: int = 0, **car: Any) -> None:
+    yard.plug(station=station, **car)
+    await yard.until(lambda: yard.chargers[station].evses[0].session is not None, "a session")
+    await yard.seconds(60)
+
+
+def drawn_a(yard: Yard, station: int = 0) -> float:
+    return float(yard.stations[station].evses[1].car.drawn_a)
+
+
+@pytest.mark.parametrize("fault", ["ignore-profiles", "reject-profiles", "callerror-profiles"])
+def test_q37_q38_one_that_ignores_or_refuses_is_named_tried_in_other_ways_and_counted_for_what_it_draws(fault: str) -> None:
+    async def script(yard: Yard) -> None:
+        await yard.seconds(20)
+        await charging(yard, 1)
+        await charging(yard, 0)
+        await yard.seconds(180)
+        assert yard.alarms & {"limits-ignored", "limit-refused", "fallback-refused", "fallback-differs"}
+        purposes = {order.style.purpose for order in yard.decided(SetLimit) if order.evse.charger == "CP-1"}
+        assert {ProfilePurpose.TX_DEFAULT, ProfilePurpose.STATION_MAX} <= purposes
+        assert drawn_a(yard, 0) > 30  # it does as it likes
+        assert drawn_a(yard, 1) <= 70 - 20 - 30  # and the other one leaves it the room
+        assert yard.depot.circuits[GRID].breaker.longest_over_s <= 30
+
+    play(script, station(fault), station(name="CP-2"), limit_a=70, building_a=20)
+
+
+def test_q37_q38_where_there_is_no_room_for_what_it_draws_its_transaction_is_stopped() -> None:
+    async def script(yard: Yard) -> None:
+        await yard.seconds(20)
+        yard.plug()
+        await yard.until(lambda: yard.station.started_transactions == 1, "a session")
+        await yard.until(lambda: yard.station.closed_transactions == 1, "the transaction stopped", 300)
+        (session,) = yard.sessions
+        assert session.stop_reason == "Remote"
+
+    play(script, station("ignore-profiles"), limit_a=40, building_a=20)
+
+
+def test_q41_watts_where_it_takes_no_amps() -> None:
+    async def script(yard: Yard) -> None:
+        await charging(yard)
+        await yard.seconds(120)
+        assert {order.style.unit for order in yard.decided(SetLimit)} == {RateUnit.WATTS}
+        assert yard.charger.evses[0].confirmed_ma == yard.charger.evses[0].commanded_ma
+        assert 14 <= drawn_a(yard) <= 25
+        assert yard.depot.circuits[GRID].breaker.longest_over_s <= 15
+
+    play(script, station("reject-amps"), limit_a=40, building_a=20, quirks={"unit": RateUnit.WATTS})
+
+
+def test_q41_without_being_told_so_it_is_found_to_refuse() -> None:
+    async def script(yard: Yard) -> None:
+        await charging(yard)
+        await yard.seconds(60)
+        assert "fallback-refused" in yard.alarms
+
+    play(script, station("reject-amps"))
+
+
+def test_q40_limits_are_told_again_before_anything_else_when_a_forgetful_charger_is_back() -> None:
+    async def script(yard: Yard) -> None:
+        await charging(yard)
+        limit_ma = yard.charger.evses[0].commanded_ma
+        await yard.clients[0].cut()
+        await yard.until(lambda: not yard.charger.is_connected, "the link lost")
+        known = len(yard.events)
+        (circuit,) = yard.daemon.view().circuits if yard.daemon else ()
+        assert circuit.silent_ma == Phases.uniform(32_000)  # bound by nothing while it is away
+        await yard.until(lambda: yard.charger.is_connected, "the link back")
+        told = [d for _, decisions in yard.events[known:] for d in decisions if isinstance(d, SetLimit | InstallFallback)]
+        assert isinstance(told[0], SetLimit)
+        assert told[0].limit_ma == limit_ma
+        await yard.seconds(30)
+        assert yard.depot.circuits[GRID].breaker.longest_over_s <= 15
+        assert yard.charger.fallback in {"installed", "verified"}
+
+    play(script, station("forget-on-disconnect"), limit_a=40, building_a=20, quirks={"keeps_profiles": False})
+
+
+def test_q45_what_a_reboot_has_forgotten_is_written_again_and_read_back() -> None:
+    async def script(yard: Yard) -> None:
+        await yard.seconds(30)
+        assert yard.charger.fallback == "verified"
+        yard.power_off()
+        await yard.seconds(30)
+        yard.power_on()
+        await yard.until(lambda: yard.charger.is_connected, "the charger back")
+        assert not yard.station.profiles.installed
+        await yard.until(lambda: yard.charger.fallback == "verified", "its fallback written and read back", 60)
+
+    play(script, station("forget-on-reboot"))
+
+
+def test_q42_one_that_cannot_pause_is_floored_and_never_told_nothing() -> None:
+    async def script(yard: Yard) -> None:
+        await charging(yard, 0)
+        await charging(yard, 1)
+        await yard.seconds(2400)  # room for one minimum: turns would change twice
+        told = [order.limit_ma for order in yard.decided(SetLimit) if order.evse.charger == "CP-1"]
+        assert all(limit_ma >= 6_000 for limit_ma in told)
+        assert yard.depot.circuits[GRID].breaker.longest_over_s <= 15
+
+    play(script, station("zero-is-six"), station(name="CP-2"), limit_a=27, building_a=20, quirks={"can_pause": False})
+
+
+def test_q35_without_currents_every_phase_counts_for_the_worst() -> None:
+    async def script(yard: Yard) -> None:
+        await charging(yard, phases=1)
+        await yard.seconds(120)
+        view = yard.charger.evses[0]
+        assert view.power_w
+        assert view.measured_ma is not None
+        assert view.measured_ma == Phases.uniform(view.measured_ma.l1)
+        assert yard.depot.circuits[GRID].breaker.longest_over_s <= 15
+
+    play(script, station("no-currents"), limit_a=40, building_a=20)
+
+
+def test_q54_answers_that_come_late_are_matched_by_id_and_confirm_what_they_answer() -> None:
+    async def script(yard: Yard) -> None:
+        await charging(yard)
+        await yard.seconds(120)
+        answers = yard.of(LimitAnswered)
+        assert answers
+        assert {answer.outcome for answer in answers} <= {Outcome.ACCEPTED, Outcome.SUPERSEDED}
+        assert yard.charger.evses[0].confirmed_ma == yard.charger.evses[0].commanded_ma
+
+    play(script, station("slow"), limit_a=40, building_a=20)
+
+
+def test_q54_an_answer_that_never_comes_leaves_the_limit_unconfirmed() -> None:
+    async def script(yard: Yard) -> None:
+        await charging(yard)
+        await yard.seconds(30)
+        assert yard.charger.evses[0].confirmed_ma is None
+        assert Outcome.TIMEOUT in {answer.outcome for answer in yard.of(LimitAnswered)}
+
+    play(script, station("mute-profiles"))

@@ -1,0 +1,178 @@
+"""Transactions as chargers really tell them: each quirk is played by a simulated charger against the whole daemon.
+
+A test's name begins with the quirk's number; what is asserted is what a person will find in the ledger.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from edgectl.domain.events import TransactionEnded, TransactionStarted
+from edgectl.domain.records import Session, SessionStatus
+from hwsim.models.station16 import Station16
+from hwsim.world.yard import WALL_OFFSET_S, Yard, play
+
+Script = Callable[[Yard], Awaitable[None]]
+
+
+def station(*faults: str, **options: Any) -> Station16:
+    return Station16("CP-1", random.Random(1), wall_offset_s=WALL_OFFSET_S, faults=frozenset(faults), **options)
+
+
+async def charge(yard: Yard, minutes: float = 10) -> None:
+    """A car comes, charges, and leaves; all that is owed is delivered."""
+    yard.plug()
+    await yard.until(lambda: yard.charger.evses[0].session is not None, "a session")
+    await yard.seconds(minutes * 60)
+    yard.unplug()
+    await yard.until(lambda: yard.station.queued_count == 0, "everything delivered")
+    await yard.seconds(30)
+
+
+def completed(yard: Yard) -> list[Session]:
+    return [session for session in yard.sessions if session.status is SessionStatus.COMPLETED]
+
+
+def test_q20_a_stop_with_minus_one_ends_the_session_that_runs_there() -> None:
+    async def script(yard: Yard) -> None:
+        await charge(yard)
+        (session,) = yard.sessions
+        assert session.status is SessionStatus.COMPLETED
+        assert "stop-matched" in session.flags
+        assert session.energy_wh > 1_000
+        assert yard.station.closed_transactions == 1  # it was acknowledged
+
+    play(script, station("lose-start-answer"))
+
+
+def test_q20_q25_a_stop_that_nobody_knows_is_acknowledged_and_kept_for_a_person() -> None:
+    async def script(yard: Yard) -> None:
+        await yard.seconds(60)
+        (orphan,) = yard.sessions
+        assert (orphan.status, orphan.energy_wh, orphan.meter_stop_wh) == (SessionStatus.ORPHAN, 0, 4_200)
+        assert yard.station.queued_count == 0
+        await charge(yard)  # and it has not kept the next one from starting
+        assert len(completed(yard)) == 1
+
+    play(script, station("orphan-stop"))
+
+
+@pytest.mark.parametrize("fault", ["repeat-start", "repeat-stop", "same-id-retry"])
+def test_q22_q24_what_is_told_twice_is_one_session_with_one_id(fault: str) -> None:
+    async def script(yard: Yard) -> None:
+        await charge(yard)
+        (session,) = yard.sessions
+        assert session.status is SessionStatus.COMPLETED
+        assert session.rev == 1
+        started = {event.meter_start_wh for event in yard.of(TransactionStarted)}
+        assert started == {session.meter_start_wh}
+
+    play(script, station(fault))
+
+
+def test_q23_values_of_a_transaction_whose_start_was_never_heard_open_a_session() -> None:
+    async def script(yard: Yard) -> None:
+        yard.plug()
+        await yard.until(lambda: yard.charger.evses[0].session is not None, "a session")
+        await yard.seconds(120)
+        await yard.kill_daemon()
+        yard.lose_ledger()
+        await yard.start_daemon()
+        await yard.seconds(180)
+        (session,) = yard.sessions
+        assert "start-missing" in session.flags
+        yard.unplug()
+        await yard.until(lambda: yard.station.queued_count == 0, "everything delivered")
+        (session,) = yard.sessions
+        assert session.status is SessionStatus.COMPLETED
+        assert session.energy_wh > 0
+
+    play(script, station())
+
+
+@pytest.mark.parametrize("fault", ["register-resets", "register-backwards"])
+def test_q26_a_register_that_begins_again_never_makes_negative_or_invented_energy(fault: str) -> None:
+    async def script(yard: Yard) -> None:
+        for _ in range(2):
+            yard.plug()
+            await yard.until(lambda: yard.charger.evses[0].session is not None, "a session")
+            await yard.seconds(300)
+            yard.power_off()
+            await yard.seconds(60)
+            yard.unplug()
+            yard.power_on()
+            await yard.until(lambda: yard.station.queued_count == 0, "everything delivered")
+            await yard.seconds(60)
+        assert len(completed(yard)) == 2
+        for session in completed(yard):
+            assert 0 <= session.energy_wh <= 22_080 // 6
+
+    play(script, station(fault))
+
+
+def test_q34_values_without_a_transaction_id_belong_to_the_session_of_their_connector() -> None:
+    async def script(yard: Yard) -> None:
+        await charge(yard)
+        (session,) = yard.sessions
+        assert session.energy_wh > 1_000
+        assert len(session.periods) >= 1
+
+    play(script, station("no-transaction-id"))
+
+
+def test_q31_a_clock_that_was_never_set_does_not_date_a_session_in_1970() -> None:
+    async def script(yard: Yard) -> None:
+        await charge(yard)
+        (session,) = yard.sessions
+        assert "clock-lost" in session.flags
+        assert session.started_reported_utc_ms is not None
+        assert session.started_reported_utc_ms < 86_400_000
+        now_ms = yard.clock.now().utc_ms
+        assert now_ms - 3_600_000 < session.started_utc_ms < now_ms
+        assert session.ended_utc_ms is not None
+        assert session.started_utc_ms < session.ended_utc_ms <= now_ms
+
+    play(script, station("clock-1970"))
+
+
+def test_q22_hours_of_a_queue_are_taken_at_full_speed_and_with_their_own_times() -> None:
+    async def script(yard: Yard) -> None:
+        await charge(yard, minutes=1)
+        await yard.kill_daemon()
+        await yard.seconds(30)
+        for _ in range(3):
+            yard.plug()
+            await yard.seconds(1200)
+            yard.unplug()
+            await yard.seconds(60)
+        before_s = yard.loop.time()
+        await yard.start_daemon()
+        await yard.until(lambda: yard.station.queued_count == 0 and yard.station.is_connected, "the queue delivered", 300)
+        delivered_s = yard.loop.time() - before_s
+        await yard.seconds(5)
+        assert len(completed(yard)) == 4
+        assert delivered_s < 200  # most of it is the charger's own wait before it connects again
+        starts = [session.started_utc_ms for session in completed(yard)]
+        assert starts[3] - starts[2] > 1_000_000
+
+    play(script, station(known_tokens=frozenset({"04A1", "04A2", "04A3", "04A4"})))
+
+
+def test_q27_the_end_is_the_end() -> None:
+    async def script(yard: Yard) -> None:
+        await charge(yard)
+        (session,) = yard.sessions
+        ended = yard.of(TransactionEnded)[0]
+        await yard.kill_daemon()
+        await yard.start_daemon()
+        await charge(yard, minutes=2)
+        again = next(one for one in yard.sessions if one.id == session.id)
+        assert (again.status, again.rev, again.energy_wh) == (session.status, session.rev, session.energy_wh)
+        assert ended.call.charger == "CP-1"
+        assert len(completed(yard)) == 2
+
+    play(script, station("repeat-stop"))
