@@ -14,12 +14,12 @@ from edgectl.core.balancing import Balancing
 from edgectl.core.certificates import Certificates
 from edgectl.core.chargers import Chargers, ChargerState
 from edgectl.core.corrections import corrected, needs_correction
-from edgectl.core.drill import DRILL, FINGERPRINTS, Drills
+from edgectl.core.drill import DRILL, Drills
 from edgectl.core.ladder import Rung
 from edgectl.core.meters import Meters
 from edgectl.core.picture import Uplink, draw_picture
 from edgectl.core.publishing import StatePublishing
-from edgectl.core.reception import ADOPTED, READ_BACK, Reception
+from edgectl.core.reception import READ_BACK, Reception
 from edgectl.core.scales import ScaleWatch
 from edgectl.core.sessions import Sessions
 from edgectl.domain.decisions import (
@@ -69,6 +69,7 @@ from edgectl.domain.ids import ChargerId, EvseId
 from edgectl.domain.quirks import QuirkProfile, RateUnit
 from edgectl.domain.reasons import Cause
 from edgectl.domain.records import EventKept, ParkKept, PeriodState, ReceiptKept, Restored
+from edgectl.domain.remembered import ADOPTED, FINGERPRINTS, RUNGS
 from edgectl.domain.site import PowerKind, Site
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis, Watts
@@ -78,8 +79,6 @@ from edgectl.ports import IdSource
 OVER_LIMIT_ALARM_MS: Millis = 5_000
 
 
-RUNGS = "rungs-that-work"
-"""The kind under which it is remembered in which way a charger obeys."""
 REMEMBERED = (ADOPTED, FINGERPRINTS, RUNGS)
 """Kinds of what the core wants to know again after a restart."""
 

@@ -21,14 +21,13 @@ from edgectl.domain.events import (
 )
 from edgectl.domain.ids import ChargerId
 from edgectl.domain.quirks import ProfilePurpose, RateUnit
+from edgectl.domain.remembered import ADOPTED, FALLBACKS
 from edgectl.domain.site import PowerKind, Site
 from edgectl.domain.time import Instant, iso
 from edgectl.domain.units import Millis
 from edgectl.domain.views import RefusedView
 
 FALLBACK_RETRY_MS: Millis = 60_000
-ADOPTED, FALLBACKS = "adopted-chargers", "fallbacks-written"
-"""Kinds of what is remembered over a restart."""
 PENDING_INTERVAL_S = 60
 """How soon an unknown charger asks again whether it has been adopted."""
 REFUSED_COUNT = 100

@@ -23,16 +23,15 @@ from tinydb.storages import Storage
 from tinydb.table import Table
 
 from edgectl.domain.errors import StoreError
+from edgectl.domain.remembered import KINDS
 from edgectl.ports import FaultHook, no_fault
 from edgectl.store.opening import sync_directory
 
 log = structlog.get_logger(__name__)
 
-KINDS: Final = ("adopted-chargers", "fallbacks-written", "token-list", "remote-limits")
-
-MAX_BYTES: Final = 256_000
+MAX_BYTES: Final = 1_000_000
 MAX_DOCUMENTS: Final = 2_000
-"""Every write rewrites all of it: at this size that is 50 ms on a small gateway. What grows beyond belongs into the ledger."""
+"""Every write rewrites all of it: at this size that is 200 ms on a small gateway. What grows beyond belongs into the ledger."""
 
 Tables = dict[str, dict[str, Any]]
 

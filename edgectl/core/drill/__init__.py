@@ -11,6 +11,6 @@ goes, and on demand when it restarts. What it shows is remembered as its *finger
 Pure, as all of the core: no clock, no socket; time comes in with every call.
 """
 
-from edgectl.core.drill.drills import DRILL, FINGERPRINTS, Drills
+from edgectl.core.drill.drills import DRILL, Drills
 
-__all__ = ["DRILL", "FINGERPRINTS", "Drills"]
+__all__ = ["DRILL", "Drills"]

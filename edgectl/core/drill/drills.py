@@ -13,12 +13,11 @@ from edgectl.domain.decisions import Ask, CloseLink, Decision, ProfileStyle, Rem
 from edgectl.domain.events import LimitAnswered, Outcome
 from edgectl.domain.ids import ChargerId, EvseId, SessionId
 from edgectl.domain.quirks import ProfilePurpose
+from edgectl.domain.remembered import FINGERPRINTS
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis
 from edgectl.domain.views import DrillView
 
-FINGERPRINTS = "fingerprints"
-"""The kind under which fingerprints are remembered."""
 DRILL = "drill/"
 """How the asks of a drill are named."""
 LONGEST_MS: Millis = 20 * 60_000

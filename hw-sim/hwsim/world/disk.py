@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from edgectl.domain.errors import StoreError
 from edgectl.domain.ids import EvseId, SiteId
 from edgectl.domain.records import LimitKept, Record, Restored, Session
+from edgectl.domain.remembered import KINDS
 from edgectl.domain.time import Instant
 from edgectl.ports import OutboxRow, OutboxSummary
 from edgectl.store.errors import store_error
@@ -178,6 +179,8 @@ class SimMemory:
         self._documents: dict[str, dict[str, dict[str, object]]] = {}
 
     def remember(self, kind: str, key: str, document: dict[str, object]) -> None:
+        if kind not in KINDS:
+            raise KeyError(kind)
         self._documents.setdefault(kind, {})[key] = document
 
     def recall(self, kind: str) -> dict[str, dict[str, object]]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import pytest
 from support.plant import MAIN, Bench, of, plant
 
-from edgectl.core.drill import FINGERPRINTS
 from edgectl.core.drill.findings import read_document
 from edgectl.domain.decisions import ActionAnswered, Ask, CloseLink, Decision, Remember, SetLimit
 from edgectl.domain.events import (
@@ -25,6 +24,7 @@ from edgectl.domain.events import (
 from edgectl.domain.ids import ChargerId
 from edgectl.domain.phases import Phases
 from edgectl.domain.quirks import ProfilePurpose, RateUnit
+from edgectl.domain.remembered import FINGERPRINTS
 from edgectl.domain.views import DrillView
 
 A = ChargerId("A")

@@ -151,8 +151,8 @@ def test_too_many_bytes_are_refused_before_anything_is_written(path: Path) -> No
     state = StateFile(path)
     state.put("token-list", "a", {"n": 1})
     before = path.read_bytes()
-    with pytest.raises(StoreError, match="at most 2000 in 256000 are kept") as caught:
-        state.put("token-list", "b", {"text": "x" * 256_000})
+    with pytest.raises(StoreError, match="at most 2000 in 1000000 are kept") as caught:
+        state.put("token-list", "b", {"text": "x" * 1_000_000})
     assert caught.value.is_permanent
     assert path.read_bytes() == before
     assert state.all("token-list") == {"a": {"n": 1}}

@@ -1,0 +1,20 @@
+"""What is remembered in the small state file, by kind. The file refuses every other word, so that nothing is kept unseen."""
+
+from __future__ import annotations
+
+from typing import Final
+
+ADOPTED: Final = "adopted-chargers"
+"""Who a charger said it was when it booted last."""
+FALLBACKS: Final = "fallbacks-written"
+"""The fallback each charger has accepted."""
+FINGERPRINTS: Final = "fingerprints"
+"""What a drill has found."""
+RUNGS: Final = "rungs-that-work"
+"""In which of the standard's ways a charger obeys, where it is not the first."""
+COMMISSIONING: Final = "commissioning"
+"""What was read of a charger's configuration, and written."""
+TOKEN_LIST: Final = "token-list"  # noqa: S105 - a kind, not a secret
+REMOTE_LIMITS: Final = "remote-limits"
+
+KINDS: Final = (ADOPTED, FALLBACKS, FINGERPRINTS, RUNGS, COMMISSIONING, TOKEN_LIST, REMOTE_LIMITS)
