@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from functools import partial
 
+from benchmarks.report import Results
 from benchmarks.timing import cpu_us
 from edgectl.core.allocation import Capacity, Claim, allocate
 from edgectl.core.demand import weight_in
@@ -48,12 +49,15 @@ def one_level(claims: list[Claim], capacities: list[Capacity]) -> int:
     return low
 
 
-def run() -> None:
+def run() -> Results:
     print("allocation: CPU per decision, and the current handed out beside one level for all")
     print(f"{'connectors':>10} {'circuits':>8} {'edgectl ms':>11} {'handed out':>11}")
+    results: Results = {}
     for connectors, circuits in SIZES:
         claims, capacities = site(connectors, circuits)
         spent_us = cpu_us(partial(allocate, claims, capacities))
         given = sum(share.limit_ma for share in allocate(claims, capacities).values())
         level = one_level(claims, capacities) * connectors
         print(f"{connectors:>10} {circuits:>8} {spent_us / 1000:>11.2f} {given / max(1, level):>10.2f}x")
+        results[f"{connectors} connectors"] = {"edgectl_us": spent_us, "handed_out": given / max(1, level)}
+    return results

@@ -1,0 +1,95 @@
+"""Each benchmark runs at a tiny size, and its checker can fail. No figure is looked at: those depend on the machine."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from benchmarks import flood, reaction, replay, report, server, storm, wire
+from benchmarks.daemon import names, site_text
+from edgectl.config.loading import check_text
+
+slow = pytest.mark.slow
+
+
+def test_the_site_of_a_thousand_chargers_is_a_valid_one() -> None:
+    settings, problems = check_text(site_text(names(1_000), 8887), Path("site.yaml"))
+    assert settings is not None
+    assert [str(problem) for problem in problems if not problem.is_warning] == []
+
+
+@pytest.mark.parametrize(("size", "head"), [(1, 6), (125, 6), (126, 8), (65_535, 8), (65_536, 14)])
+def test_a_client_frame_is_masked_and_as_long_as_it_says(size: int, head: int) -> None:
+    frame = wire.frame(b"x" * size)
+    assert frame[1] & 0x80
+    assert len(frame) == head + size
+
+
+def test_a_quantile_of_nothing_is_nothing_and_of_all_is_the_largest() -> None:
+    assert wire.quantile([], 0.99) == 0
+    assert wire.quantile([3.0, 1.0, 2.0], 1.0) == 3.0
+
+
+def test_a_verdict_looks_in_the_right_direction() -> None:
+    assert report.verdict(2, 1) == "MISSED"
+    assert report.verdict(2, 1, is_least=True) == "met"
+
+
+def test_sessions_missing_from_the_ledger_fail_the_server_benchmark(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
+        connection.execute("CREATE TABLE session (charger TEXT, rev INTEGER, body TEXT)")
+    with pytest.raises(report.CheckFailedError, match="0 sessions in the ledger for 3"):
+        server.check_ledger(tmp_path / "ledger.db", 3)
+
+
+def test_a_session_with_another_energy_fails_the_replay_benchmark(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection, connection:
+        connection.execute("CREATE TABLE session (ended_utc_ms INTEGER, body TEXT)")
+        connection.execute("CREATE TABLE bill (seq INTEGER)")
+        connection.execute("INSERT INTO session VALUES (1, '{\"energy_wh\": 299}')")
+        connection.execute("INSERT INTO bill VALUES (1)")
+    with pytest.raises(report.CheckFailedError, match="0 with their energy"):
+        replay.check_ledger(tmp_path / "ledger.db", 1, 300)
+
+
+async def test_a_server_that_refuses_messages_has_no_figures() -> None:
+    station = wire.Station("CP-1")
+    station.refused_count = 1
+    load = server.Load([station], [server.meter_values(1)])
+    with pytest.raises(report.CheckFailedError, match="1 messages were refused"):
+        load.check()
+
+
+async def test_a_limit_that_is_never_lowered_fails_the_reaction_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reaction, "LOWERED_TIMEOUT_S", 0.01)
+    with pytest.raises(report.CheckFailedError, match="no limit was lowered"):
+        await reaction.step(reaction.Plant(100.0))
+
+
+@slow
+def test_server_measures_edgectl_and_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "SETTLE_S", 0.0)
+    monkeypatch.setattr(server, "fetch_node", lambda: "left out: tests fetch nothing")
+    results = server.run(2, 0.1, 1)
+    assert all(set(found) == {"edgectl", "ocpp", "websockets", "aiohttp"} for found in results["kinds"].values())
+
+
+@slow
+def test_storm_lets_everybody_in() -> None:
+    results = storm.run([storm.Storm("3 plain", 3, False, 10.0, None)], rounds=1, rest_s=0.0)
+    assert set(results["3 plain"]) == {"edgectl", "ocpp"}
+
+
+@slow
+def test_flood_has_figures_with_and_without(tmp_path: Path) -> None:
+    results = asyncio.run(flood.measure(2, 1.0, 1, tmp_path))
+    assert all(len(results[name]["with_p99_ms"]) == len(results[name]["without_p99_ms"]) == 1 for name in flood.FLOODS)
+
+
+@slow
+def test_replay_ends_in_a_ledger_that_is_exact() -> None:
+    assert replay.run(2, 5, 1)["edgectl"][0]["reconnects"] == 0
