@@ -104,6 +104,7 @@ class Daemon:
             parts.ids,
             clock.now(),
             heartbeat_s=settings.ocpp.heartbeat_s,
+            quirk_table=settings.quirks,
             remembered={kind: parts.memory.recall(kind) for kind in REMEMBERED},
         )
         self.ocpp = OcppServer(

@@ -169,6 +169,7 @@ def _charger(charger: Charger) -> _Facts:
         "maximum": show(charger.max_ma, CURRENT),
         "fallback": show(charger.fallback_ma, CURRENT),
         "phases": _phase_list(charger.phases),
+        **{f"quirks.{name}": str(value) for name, value in charger.own_quirks},
     }
 
 

@@ -10,9 +10,11 @@ from edgectl.config.keys import ChargerDefaultKeys, ChargerKeys, CircuitKeys
 from edgectl.config.kinds import known_name
 from edgectl.config.problems import Place, excerpt
 from edgectl.config.quantities import CURRENT, POWER, Amount, Dimension, show
+from edgectl.config.quirk_keys import quirk_values
 from edgectl.config.sections import Entries
 from edgectl.domain.ids import ChargerId, CircuitId
 from edgectl.domain.phases import ALL_PHASES, Phase
+from edgectl.domain.quirks import QuirkValue
 from edgectl.domain.site import Charger, PowerKind
 from edgectl.domain.units import MilliAmps, MilliVolts, Watts, current_from_power_ma, power_from_current_w
 
@@ -80,7 +82,21 @@ def _charger(name: str, keys: ChargerKeys, defaults: ChargerDefaultKeys, voltage
         max_ma=max_ma,
         fallback_ma=fallback_ma,
         phases=phases,
+        own_quirks=_own_quirks(keys, defaults, min_ma, max_ma),
     )
+
+
+def _own_quirks(
+    keys: ChargerKeys, defaults: ChargerDefaultKeys, min_ma: MilliAmps, max_ma: MilliAmps
+) -> tuple[tuple[str, QuirkValue], ...]:
+    """The charger's quirks over the default ones; each must be possible with its rating."""
+    for key in ("minimum", "wakes_at"):
+        value = getattr(keys.quirks, key, None)
+        if value is not None and value > max_ma:
+            keys.quirks.at(key).wrong("is above the charger's maximum", f"at most {milliamps(max_ma)}")  # type: ignore[union-attr]
+    if keys.quirks is not None and keys.quirks.steps is not None and not any(min_ma <= s <= max_ma for s in keys.quirks.steps):
+        keys.quirks.at("steps").wrong("holds no current the charger can give", f"{milliamps(min_ma)} to {milliamps(max_ma)}")
+    return tuple((dict(quirk_values(defaults.quirks)) | dict(quirk_values(keys.quirks))).items())
 
 
 def _check_one_rating(keys: ChargerDefaultKeys) -> None:

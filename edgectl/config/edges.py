@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgectl.config.addresses import Address
-from edgectl.config.keys import ChargerKeys, ListenerKeys, MqttKeys, OcppKeys, WebKeys
+from edgectl.config.keys import ChargerDefaultKeys, ChargerKeys, ListenerKeys, MqttKeys, OcppKeys, WebKeys
 from edgectl.config.problems import Place
 from edgectl.config.sections import Entries
 from edgectl.domain.ids import ChargerId
@@ -12,15 +12,25 @@ from edgectl.domain.settings import ChargerAccess, Listener, MqttSettings, OcppS
 _TLS_PROFILES = (2, 3)
 
 
-def compose_ocpp(ocpp: OcppKeys, chargers: Entries[ChargerKeys]) -> OcppSettings:
+def compose_ocpp(ocpp: OcppKeys, chargers: Entries[ChargerKeys], defaults: ChargerDefaultKeys) -> OcppSettings:
     """The OCPP server. Every charger of the file gets an access entry, so that the server knows whom to expect."""
     listeners = tuple(listener for keys in ocpp.listeners or () if (listener := _listener(keys)) is not None)
     return OcppSettings(
         listeners=listeners,
         unknown_chargers=ocpp.unknown_chargers,
-        access=tuple(ChargerAccess(ChargerId(name), keys.password) for name, keys in chargers),
+        access=tuple(_access(name, keys, defaults) for name, keys in chargers),
         heartbeat_s=ocpp.heartbeat // 1_000,
         ping_ms=ocpp.ping,
+    )
+
+
+def _access(name: str, keys: ChargerKeys, defaults: ChargerDefaultKeys) -> ChargerAccess:
+    return ChargerAccess(
+        ChargerId(name),
+        keys.password,
+        assume_version=keys.assume_version or defaults.assume_version,
+        pin_version=keys.version or defaults.version,
+        tolerates_missing_upgrade=bool(defaults.missing_upgrade if keys.missing_upgrade is None else keys.missing_upgrade),
     )
 
 

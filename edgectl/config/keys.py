@@ -40,9 +40,10 @@ from edgectl.config.electrical import (
     PowerRange,
     Span,
 )
-from edgectl.config.kinds import Choice, Credential, Flag, Integer, ListOf, Parsed, Quantity, Text, duration
+from edgectl.config.kinds import Choice, Credential, Flag, Integer, ListOf, Parsed, Quantity, Text, Version, duration
 from edgectl.config.problems import Refused, nearest
 from edgectl.config.quantities import VOLTAGE, Amount
+from edgectl.config.quirk_keys import QuirkKeys
 from edgectl.config.sections import Entries, EntriesOf, Section, SectionOf, defaulting, optional, required, section
 from edgectl.domain.phases import Phase, Phases
 from edgectl.domain.settings import Connection, UnknownChargers
@@ -165,6 +166,10 @@ class ChargerDefaultKeys(Section):
     phases: tuple[Phase, ...] | None = optional(
         PhaseList(), "The site phases on which the charger's L1, L2, L3 are wired, in that order; one for single-phase."
     )
+    version: str | None = optional(Version(), "The only OCPP version to speak with it, whatever it offers first.")
+    assume_version: str | None = optional(Version(), "The OCPP version to speak when it offers none.")
+    missing_upgrade: bool | None = optional(Flag(), "true: accept its opening handshake without `Connection: Upgrade`.")
+    quirks: QuirkKeys | None = section(SectionOf(QuirkKeys), "What it does differently; weighs more than the table of quirks.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +201,7 @@ class OcppKeys(Section):
         duration(10 * SECOND, 24 * HOUR, in_whole=SECOND), "5 min", "Heartbeat interval given to chargers."
     )
     ping: Millis = defaulting(duration(5 * SECOND, 5 * MINUTE), "20 s", "WebSocket ping interval; finds dead connections.")
+    quirks: str | None = optional(PATH, "File of more quirks: a path, relative to this file.")
 
 
 @dataclass(frozen=True, kw_only=True)

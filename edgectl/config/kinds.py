@@ -146,6 +146,23 @@ class Integer(ScalarKind[int]):
         return {"type": "integer", "minimum": self.low, "maximum": self.high}
 
 
+class Version(ScalarKind[str]):
+    """An OCPP version, as its WebSocket subprotocol."""
+
+    VERSIONS = ("1.6", "2.0.1", "2.1")
+
+    def expected(self) -> str:
+        return listed(self.VERSIONS)
+
+    def parse(self, text: str) -> str:
+        if text not in self.VERSIONS:
+            raise Refused("is no OCPP version of ours", self.expected())
+        return f"ocpp{text}"
+
+    def schema(self) -> Schema:
+        return {"enum": [*self.VERSIONS, 1.6, 2.1]}  # two of them are numbers to an editor
+
+
 class Flag(ScalarKind[bool]):
     def expected(self) -> str:
         return "true or false"

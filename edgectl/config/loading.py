@@ -15,6 +15,7 @@ from edgectl.config.credentials import credential_paths
 from edgectl.config.edges import check_addresses, compose_mqtt, compose_ocpp, compose_web
 from edgectl.config.keys import SiteFile
 from edgectl.config.problems import ConfigError, Place, Problem, Report
+from edgectl.config.quirk_table import site_quirks
 from edgectl.config.sections import SectionOf
 from edgectl.config.tokens import read_tokens
 from edgectl.domain.ids import SiteId
@@ -105,10 +106,11 @@ def _compose(file: SiteFile, path: Path, known_models: frozenset[str] | None) ->
     )
     return Settings(
         site=site,
-        ocpp=compose_ocpp(file.ocpp, file.chargers),
+        ocpp=compose_ocpp(file.ocpp, file.chargers, file.charger_defaults),
         meters=connections,
         mqtt=compose_mqtt(file.mqtt),
         web=compose_web(file.web),
+        quirks=site_quirks(file.ocpp.quirks, directory, file.ocpp.at("quirks")),
         accept_risk=file.accept_risk or (),
         source=str(path),
     )

@@ -126,6 +126,14 @@ class Quirks:
     """What to set on the device itself, for the person who commissions it."""
 
 
+class Confidence(StrEnum):
+    """How sure an entry of the table is; a drill decides for the charger at hand."""
+
+    SEEN = "seen"
+    REPORTED = "reported"
+    ASSUMED = "assumed"
+
+
 @dataclass(frozen=True, slots=True)
 class QuirkProfile:
     """One entry of the table."""
@@ -141,6 +149,7 @@ class QuirkProfile:
     """Where it was seen: an issue as owner/name#number, a manual, a trace."""
     values: tuple[tuple[str, QuirkValue], ...]
     """Fields of ``Quirks`` that differ."""
+    confidence: Confidence = Confidence.REPORTED
 
     def matches(self, vendor: str, model: str, firmware: str) -> bool:
         pairs = ((self.vendor, vendor), (self.model, model), (self.firmware, firmware))

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from edgectl.domain.ids import ChargerId, MeterId
 from edgectl.domain.phases import ALL_PHASES, Phase
+from edgectl.domain.quirks import QuirkProfile
 from edgectl.domain.site import Site
 from edgectl.domain.units import Millis
 
@@ -140,6 +141,8 @@ class Settings:
     mqtt: MqttSettings | None = None
     """None: no broker configured; the site runs, records and waits."""
     web: WebSettings | None = None
+    quirks: tuple[QuirkProfile, ...] = ()
+    """The table of quirks: the package's own and the site's."""
     accept_risk: tuple[str, ...] = ()
     """Named unsafe cases the owner has accepted in the file."""
     source: str = ""
