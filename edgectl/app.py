@@ -138,6 +138,7 @@ class Daemon:
             health=self.health.health,
             uplink=self.uplink.status,
             reload=self.reload_from_file,
+            actions=self.actions,
             web=settings.web,
             socket_path=parts.socket_path,
         )

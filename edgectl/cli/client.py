@@ -19,13 +19,13 @@ class DaemonError(Exception):
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=TIMEOUT_S)
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
         self._path = path
 
     def connect(self) -> None:
         channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        channel.settimeout(TIMEOUT_S)
+        channel.settimeout(self.timeout)
         try:
             channel.connect(str(self._path))
         except OSError:
@@ -50,21 +50,22 @@ class Daemon:
         path = "/api/v1/" + "/".join(quote(part, safe="") for part in parts)
         return self._ask("GET", path + (f"?{urlencode(given)}" if given else ""))
 
-    def post(self, *parts: str) -> Any:
-        return self._ask("POST", "/api/v1/" + "/".join(parts))
+    def post(self, *parts: str, body: dict[str, Any] | None = None, timeout_s: float = TIMEOUT_S) -> Any:
+        path = "/api/v1/" + "/".join(quote(part, safe="") for part in parts)
+        return self._ask("POST", path, None if body is None else json.dumps(body), timeout_s)
 
-    def _ask(self, method: str, path: str) -> Any:
-        connection = _UnixConnection(self.path)
+    def _ask(self, method: str, path: str, body: str | None = None, timeout_s: float = TIMEOUT_S) -> Any:
+        connection = _UnixConnection(self.path, timeout_s)
         try:
-            connection.request(method, path)
+            connection.request(method, path, body, {"Content-Type": "application/json"} if body is not None else {})
             answer = connection.getresponse()
-            body = answer.read()
+            content = answer.read()
         except (OSError, http.client.HTTPException) as error:
             raise DaemonError(_nobody(self.path, error)) from error
         finally:
             connection.close()
         try:
-            found = json.loads(body)
+            found = json.loads(content)
         except ValueError as error:
             raise DaemonError(f"edgectl answered something unreadable on {self.path}") from error
         if isinstance(found, dict) and isinstance(found.get("error"), dict):

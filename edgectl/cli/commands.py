@@ -15,7 +15,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from edgectl import __version__
-from edgectl.cli import tables
+from edgectl.cli import actions, commissioning, tables
 from edgectl.cli.client import Daemon, DaemonError
 
 OK, FAILED, BAD_INPUT, UNSAFE = 0, 1, 2, 3
@@ -223,7 +223,8 @@ def status(daemon: Daemon, is_json: bool, watch: bool) -> None:
 def chargers(context: click.Context, is_json: bool, watch: bool) -> None:
     """All chargers; `chargers show ID` for one."""
     if context.invoked_subcommand is None:
-        show(lambda: context.obj.get("chargers"), tables.chargers, is_json=is_json, watch=watch)
+        ask = (lambda: context.obj.get("chargers")) if is_json else (lambda: context.obj.get("status"))
+        show(ask, tables.chargers_and_strangers, is_json=is_json, watch=watch)
 
 
 @chargers.command("show")
@@ -404,3 +405,8 @@ def service_install(dry_run: bool, start: bool) -> int:
         click.echo(f"edgectl: {error}", err=True)
         return FAILED
     return OK
+
+
+actions.register(cli)
+cli.add_command(commissioning.commission)
+cli.add_command(commissioning.adopt)

@@ -104,11 +104,47 @@ def _link(charger: dict[str, Any]) -> str:
     return "connected" if charger["is_accepted"] else "waiting"
 
 
+def chargers_and_strangers(found: dict[str, Any]) -> RenderableType:
+    """All chargers, and below them who knocked and was not let in."""
+    if not found["refused"]:
+        return chargers(found["chargers"])
+    rows = [(r["charger"], r["peer"], moment(r["at"]), r["attempt_count"], r["reason"]) for r in found["refused"]]
+    strangers = table(("not let in", "from", "last", "times", "why"), rows, "")
+    return Group(chargers(found["chargers"]), Text(""), strangers)
+
+
 def charger(found: dict[str, Any]) -> RenderableType:
-    names = ("circuit", "protocol", "peer", "security_profile", "vendor", "model", "serial", "firmware", "fallback", "detail")
+    names = (
+        "circuit", "protocol", "peer", "security_profile", "vendor", "model", "serial", "firmware", "fallback", "register",
+        "link_count", "clock_offset_ms", "detail",
+    )  # fmt: skip
     rows = [(name.replace("_", " "), "-" if found[name] in {None, ""} else found[name]) for name in names]
+    rows += [("quirk", f"{name}: {why}") for name, why in found["quirks"]]
+    rows += [("on the device", words) for words in found["checklist"]]
+    rows += [("commissioning", _state(found["commissioning"])), ("drill", _state(found["drill"]))]
     why = [Text(evse["why"]) for evse in found["evses"]]
     return Group(chargers([found]), Text(""), table(("", ""), rows, ""), Text(""), *why)
+
+
+def _state(part: dict[str, Any]) -> str:
+    return f"{part['state']}: {part['detail']}" if part["detail"] else str(part["state"])
+
+
+def commissioning(found: dict[str, Any], *, is_all: bool) -> RenderableType:
+    """What was, what should be, what became of it."""
+    keys = [key for key in found["keys"] if is_all or key["outcome"] not in {"unchanged", "skipped"}]
+    rows = [(k["key"], _shown(k["before"]), k["wanted"], _shown(k["after"]), k["outcome"]) for k in keys]
+    return Group(table(("key", "before", "wanted", "after", "outcome"), rows, "Nothing had to be changed."), Text(_state(found)))
+
+
+def drill(found: dict[str, Any]) -> RenderableType:
+    """The fingerprint."""
+    rows = [(probe["name"], probe["value"], probe["evidence"]) for probe in found["probes"]]
+    return Group(table(("", "found", "evidence"), rows, "Nothing was found."), Text(_state(found)))
+
+
+def _shown(value: str | None) -> str:
+    return "-" if value is None else value
 
 
 def meters(found: list[dict[str, Any]]) -> RenderableType:

@@ -15,11 +15,12 @@ import structlog
 from aiohttp import web
 
 from edgectl.domain.errors import StoreError
+from edgectl.domain.events import Outcome
 from edgectl.domain.ids import ChargerId, EvseId
 from edgectl.domain.settings import WebSettings
 from edgectl.domain.time import iso, utc_ms
 from edgectl.domain.views import ChargerView, EvseView, Health, SiteView
-from edgectl.ports import LedgerReader, Outbox, OutboxSummary
+from edgectl.ports import Actions, LedgerReader, Outbox, OutboxSummary
 from edgectl.status import openapi
 from edgectl.status.encode import encode
 from edgectl.status.metrics import exposition
@@ -64,7 +65,7 @@ class _Limit:
 
 
 class StatusServer:
-    """Read-only on TCP; the socket also takes ``POST /api/v1/reload``. Opens nothing that is not configured."""
+    """Read-only on TCP; the socket also takes reloads and actions. Opens nothing that is not configured."""
 
     def __init__(
         self,
@@ -75,6 +76,7 @@ class StatusServer:
         health: Callable[[], Health],
         uplink: Callable[[], object],
         reload: Reload,
+        actions: Actions,
         web: WebSettings | None,
         socket_path: Path | None,
     ) -> None:
@@ -84,6 +86,7 @@ class StatusServer:
         self._health = health
         self._uplink = uplink
         self._reload = reload
+        self._actions = actions
         self._web = web
         self._socket_path = socket_path
         self._runners: list[web_runner] = []
@@ -143,6 +146,7 @@ class StatusServer:
             application.router.add_get(path, handler)
         if is_local:
             application.router.add_post("/api/v1/reload", self._reload_now)
+            application.router.add_post("/api/v1/chargers/{charger}/actions/{action}", self._act)
         return application
 
     # --- people and machines ------------------------------------------------------------------------------------------
@@ -236,6 +240,14 @@ class StatusServer:
         is_done, lines = await self._reload()
         return _json({"applied": is_done, "lines": list(lines)}, status=200 if is_done else 409)
 
+    async def _act(self, request: web.Request) -> web.Response:
+        charger = self._find_charger(request)
+        name = request.match_info["action"]
+        arguments, actor = _asked(await _body(request))
+        answer = await self._actions.request(charger.id, name, arguments, actor)
+        body = {"charger": charger.id, "action": name, **encode(answer)}
+        return _json(body, status=_STATUSES.get(answer.outcome, 409))
+
     async def _summary(self) -> OutboxSummary | None:
         try:
             return await asyncio.wrap_future(self._outbox.summary())
@@ -293,6 +305,35 @@ def _number(request: web.Request, name: str, *, default: int, largest: int) -> i
     if not text.isdecimal() or not 1 <= int(text[:9]) <= largest:
         raise ApiError(400, "bad-number", f"{name} is {text[:40]!r}; 1 to {largest} is allowed")
     return int(text)
+
+
+_STATUSES = {Outcome.ACCEPTED: 200, Outcome.TIMEOUT: 504}
+"""What a charger did with a request, as HTTP says it; everything else is a conflict with the charger's own will."""
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    try:
+        body = await request.json() if request.can_read_body else {}
+    except (ValueError, RecursionError) as error:
+        raise ApiError(400, "bad-body", "the body is not JSON") from error
+    if not isinstance(body, dict):
+        raise ApiError(400, "bad-body", "the body must be an object with `arguments` and `actor`")
+    return body
+
+
+def _asked(body: dict[str, Any]) -> tuple[list[tuple[str, str]], str]:
+    """The arguments as text pairs, and who asks."""
+    allowed = "`arguments` is an object of texts or lists of texts, or a list of [name, text] pairs"
+    given = body.get("arguments", {})
+    if isinstance(given, dict):
+        given = [[name, one] for name, value in given.items() for one in (value if isinstance(value, list) else [value])]
+    is_fit = isinstance(given, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair) for pair in given
+    )
+    actor = body.get("actor", "local")
+    if not is_fit or not isinstance(actor, str) or set(body) - {"arguments", "actor"}:
+        raise ApiError(400, "bad-body", f"{allowed}, and `actor` is a text; nothing else may be there")
+    return [(name, value) for name, value in given], actor[:100]
 
 
 @web.middleware

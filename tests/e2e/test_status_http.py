@@ -21,6 +21,8 @@ from edgectl.domain.settings import WebSettings
 from edgectl.domain.time import Instant
 from edgectl.domain.views import Health
 from edgectl.ports import OutboxRow, OutboxSummary
+from edgectl.runtime.actions import ActionDesk
+from edgectl.runtime.inbox import Inbox
 from edgectl.status import StatusServer, openapi
 
 T = TypeVar("T")
@@ -71,6 +73,7 @@ class Served:
             health=lambda: Health(100, self.is_live, self.is_live, "" if self.is_live else "hangs"),
             uplink=lambda: {"is_connected": False},
             reload=self._reload,
+            actions=ActionDesk(Inbox()),
             web=WebSettings("127.0.0.1", 0),
             socket_path=self.socket,
         )

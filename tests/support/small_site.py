@@ -46,6 +46,7 @@ async def small_site(
     listeners: tuple[Listener, ...] = (Listener("127.0.0.1", 0, 0),),
     secrets: dict[str, bytes] | None = None,
     password: str | None = None,
+    socket_path: Path | None = None,
     **quirks: QuirkValue,
 ) -> AsyncIterator[SmallSite]:
     """Start it on free ports; calls follow a boot at once."""
@@ -64,6 +65,7 @@ async def small_site(
         store=ledger,
         memory=StateMemory(folder / "state.json"),
         epoch=ledger.opened.epoch,
+        socket_path=socket_path,
     )
     daemon = Daemon(settings, parts)
     await daemon.start()
