@@ -19,6 +19,7 @@ import structlog
 
 from edgectl import __version__
 from edgectl import config as site_file
+from edgectl.authority import LocalAuthority
 from edgectl.core.controller import REMEMBERED, Controller
 from edgectl.core.proof import ProofReport
 from edgectl.core.proof import prove as prove_site
@@ -73,13 +74,15 @@ class Parts:
     meters: Callable[..., MeterReaders] = MetersAdapter
     boot_id: str = field(default_factory=lambda: secrets.token_hex(8))
     socket_path: Path | None = None
+    authority_folder: Path | None = None
+    """Where the site's own certificate authority keeps its key; None for a site without."""
     on_period: Callable[[], None] | None = None
     trace: Trace | None = None
     fault: FaultHook = no_fault
 
 
 class _NoAuthority:
-    """Signs nothing, and says so."""
+    """Where no folder was given: signs nothing, and says so."""
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
@@ -107,6 +110,9 @@ class Daemon:
             quirk_table=settings.quirks,
             remembered={kind: parts.memory.recall(kind) for kind in REMEMBERED},
         )
+        self._authority = (
+            LocalAuthority(parts.authority_folder, settings.site.id, self.inbox, parts.random) if parts.authority_folder else None
+        )
         self.ocpp = OcppServer(
             settings.ocpp,
             [charger.id for charger in settings.site.chargers],
@@ -114,6 +120,8 @@ class Daemon:
             clock,
             parts.credentials,
             parts.random,
+            site_root=self._site_root,
+            serial_of=self.controller.serial_of,
         )
         self.uplink = self._make_uplink(settings)
         self.meters = self._make_meters(settings)
@@ -125,7 +133,7 @@ class Daemon:
             links=self.ocpp,
             publisher=self.uplink,
             memory=parts.memory,
-            authority=_NoAuthority(self.inbox),
+            authority=self._authority or _NoAuthority(self.inbox),
             actions=self.actions,
             health=self.health,
             trace=parts.trace,
@@ -146,6 +154,9 @@ class Daemon:
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._has_failed = False
+
+    def _site_root(self) -> bytes | None:
+        return self._authority.root_pem(self._parts.clock.now()) if self._authority is not None else None
 
     def _make_uplink(self, settings: Settings) -> Uplink:
         parts = self._parts
@@ -332,6 +343,7 @@ def run(config: Path, data_dir: Path, socket_path: Path | None = None, *, fault:
         epoch=ledger.opened.epoch,
         replaced_ledger=ledger.opened.quarantined,
         socket_path=socket_path,
+        authority_folder=data_dir / "authority",
         fault=fault,
     )
     return asyncio.run(_serve(settings, parts))
@@ -363,7 +375,7 @@ async def _serve(settings: Settings, parts: Parts) -> int:
     loop.add_signal_handler(signal.SIGHUP, on_hangup)
     try:
         await daemon.start()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         log.critical("cannot_listen", reason=str(error))
         return FAILED
     log.info("started", site=settings.site.id, version=__version__, ports=list(daemon.ocpp.bound_ports))

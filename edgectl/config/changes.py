@@ -184,7 +184,13 @@ def _listeners(settings: Settings) -> dict[str, _Facts]:
 
 def _listener(listener: Listener) -> _Facts:
     names = ", ".join(_credential(name) for name in listener.certificates)
-    return {"security_profile": str(listener.security_profile), "certificate": names}
+    authorities = ", ".join(_credential(name) for name in listener.client_authorities)
+    return {
+        "security_profile": str(listener.security_profile),
+        "certificate": names,
+        "client_authorities": authorities,
+        "legacy_tls": str(listener.has_legacy_tls).lower(),
+    }
 
 
 def _plain(part: Any, *left_out: str) -> _Facts:

@@ -10,6 +10,7 @@ from edgectl.domain.ids import ChargerId
 from edgectl.domain.settings import ChargerAccess, Listener, MqttSettings, OcppSettings, WebSettings
 
 _TLS_PROFILES = (2, 3)
+_CERTIFICATE_PROFILE = 3
 
 
 def compose_ocpp(ocpp: OcppKeys, chargers: Entries[ChargerKeys], defaults: ChargerDefaultKeys) -> OcppSettings:
@@ -47,9 +48,25 @@ def _listener(keys: ListenerKeys) -> Listener | None:
             keys.at("security_profile").warn(
                 "anyone on this network can pretend to be any charger", "profile 1, 2 or 3; 0 only on a network of its own"
             )
+        if profile != _CERTIFICATE_PROFILE and keys.client_authorities:
+            words = f"has no effect with security profile {profile}"
+            keys.at("client_authorities").warn(words, "profile 3 asks for certificates", found="")
+        if keys.legacy_tls and profile in _TLS_PROFILES:
+            keys.at("legacy_tls").warn(
+                "TLS 1.0 and 1.1 can be read and changed by others on this network", "only on a network of its own", found=""
+            )
+        elif keys.legacy_tls:
+            keys.at("legacy_tls").warn(f"has no effect with security profile {profile}", "profiles 2 and 3 use TLS", found="")
     if keys.address is None:
         return None
-    return Listener(keys.address.host, keys.address.port, profile, (keys.certificate,) if keys.certificate else ())
+    return Listener(
+        keys.address.host,
+        keys.address.port,
+        profile,
+        certificates=keys.certificate or (),
+        client_authorities=keys.client_authorities or (),
+        has_legacy_tls=keys.legacy_tls,
+    )
 
 
 def check_addresses(ocpp: OcppKeys, web: WebKeys) -> None:

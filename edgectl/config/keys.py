@@ -28,6 +28,7 @@ from edgectl.config.addresses import (
     parse_connect,
     parse_listen,
 )
+from edgectl.config.certificates import Certificates
 from edgectl.config.electrical import (
     AMPS,
     WATTS,
@@ -184,7 +185,14 @@ class ListenerKeys(Section):
     security_profile: int = defaulting(
         Integer(0, 3), "2", "OCPP security profile - 0: none. 1: password. 2: TLS and password. 3: TLS and client certificates."
     )
-    certificate: str | None = optional(CREDENTIAL, "PEM file with certificate chain and key; required for profiles 2 and 3.")
+    certificate: tuple[str, ...] | None = optional(
+        Certificates(),
+        "PEM file with certificate chain and key, or a list of two, one RSA and one ECDSA; required for profiles 2 and 3.",
+    )
+    client_authorities: tuple[str, ...] | None = optional(
+        ListOf(CREDENTIAL), "PEM files with the roots a charger's certificate may come from, beside the site's own; profile 3."
+    )
+    legacy_tls: bool = defaulting(Flag(), "false", "Allow TLS 1.0 and 1.1, for old firmware on a network of its own.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -162,6 +162,8 @@ def _is_there(path: Path) -> bool:
 
 def _credentials(file: SiteFile) -> Iterator[tuple[str, Place]]:
     named = [(keys.password, keys.at("password")) for _, keys in file.chargers]
-    named += [(keys.certificate, keys.at("certificate")) for keys in file.ocpp.listeners or ()]
+    for keys in file.ocpp.listeners or ():
+        named += [(name, keys.at("certificate")) for name in keys.certificate or ()]
+        named += [(name, keys.at("client_authorities")) for name in keys.client_authorities or ()]
     named += [(getattr(file.mqtt, key), file.mqtt.at(key)) for key in ("client_certificate", "ca_certificate", "password")]
     return ((name, place) for name, place in named if name is not None)

@@ -181,6 +181,11 @@ class Controller:
     def _about(self, charger: ChargerId) -> tuple[CommissioningView, DrillView]:
         return CommissioningView("idle", "", None, ()), self._drills.view(charger)
 
+    def serial_of(self, charger: ChargerId) -> str | None:
+        """The serial number a charger is known by."""
+        state = self._chargers.get(charger)
+        return None if state is None else state.serial
+
     # --- chargers -----------------------------------------------------------------------------------------------------
 
     def _on_connected(self, event: ChargerConnected, now: Instant) -> list[Decision]:

@@ -65,10 +65,12 @@ class Peer:
     """How the password was shown; None when none was asked for."""
     address: str
     security_profile: int
+    has_certificate: bool = False
+    """A client certificate in this charger's name was verified."""
 
     @property
     def is_authenticated(self) -> bool:
-        return self.password_form is not None
+        return self.has_certificate or self.password_form is not None
 
 
 class WatchedConnection(ServerConnection):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import structlog
@@ -56,6 +56,8 @@ class OcppServer:
         credentials: reads passwords and certificates by name.
         random: for message ids; seeded in simulation.
         codecs: the protocol versions served.
+        site_root: gives the root certificate of the site's own authority, PEM, when a listener on profile 3 opens.
+        serial_of: the serial number a charger is known by; its certificate may be in that name.
     """
 
     def __init__(
@@ -67,7 +69,13 @@ class OcppServer:
         credentials: CredentialReader,
         random: random.Random,
         codecs: Sequence[Codec] | None = None,
+        *,
+        site_root: Callable[[], bytes | None] = lambda: None,
+        serial_of: Callable[[ChargerId], str | None] = lambda _: None,
     ) -> None:
+        self._site_root = site_root
+        self._serial_of = serial_of
+        self._proven_passwords: dict[str, bytes] = {}
         self._settings = settings
         self._inbox = inbox
         self._clock = clock
@@ -311,14 +319,30 @@ class OcppServer:
 
     def _policy_of(self, settings: OcppSettings, known: Iterable[ChargerId]) -> AccessPolicy:
         passwords = {access.charger: access.password for access in settings.access if access.password is not None}
-        return AccessPolicy(Roster(known), settings.unknown_chargers, passwords, self._credentials)
+        return AccessPolicy(
+            Roster(known),
+            settings.unknown_chargers,
+            passwords,
+            self._credentials,
+            self._serial_of,
+            self._proven_passwords,
+            settings.access,
+        )
 
     async def _opened(self, listeners: Iterable[Listener]) -> list[Door]:
         """All of them, or none and the reason."""
         opened: list[Door] = []
         try:
             for listener in listeners:
-                door = Door(listener, lambda: self._policy, frozenset(self._codecs), self._credentials, self._admit, self._refuse)
+                door = Door(
+                    listener,
+                    lambda: self._policy,
+                    frozenset(self._codecs),
+                    self._credentials,
+                    self._admit,
+                    self._refuse,
+                    self._site_root,
+                )
                 await door.open()
                 opened.append(door)
         except (OSError, ValueError):

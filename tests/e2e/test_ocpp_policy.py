@@ -90,3 +90,41 @@ class TestSecretsByName:
             depot.server.ask(Ask(CP1, "ask", "change-configuration", pairs), depot.now())
             answered = await depot.inbox.first(RequestAnswered)
             assert (answered.outcome, answered.detail) == (Outcome.ERROR, (("problem", "there is no credential 'absent'"),))
+
+
+async def test_q2_a_charger_is_spoken_to_in_the_version_its_file_pins() -> None:
+    access = ChargerAccess(CP1, pin_version="ocpp1.6")
+    offered = [Subprotocol("ocpp2.0.1"), Subprotocol("ocpp1.6")]
+    async with site(access=access) as depot:
+        async with depot.connect(subprotocols=offered) as charger:
+            assert charger.subprotocol == "ocpp1.6"
+        async with depot.connect(CP2, subprotocols=offered) as charger:
+            assert charger.subprotocol == "ocpp2.0.1"
+        async with depot.connect(subprotocols=offered[:1]) as charger:
+            assert charger.subprotocol is None
+            assert await closed(charger) == 1002
+
+
+async def test_q2_another_version_after_a_reconnect_is_taken_as_it_comes() -> None:
+    async with site() as depot:
+        for version in ("ocpp1.6", "ocpp2.0.1", "ocpp1.6"):
+            async with depot.connect(subprotocols=[Subprotocol(version)]):
+                await depot.inbox.first(ChargerConnected, lambda event, version=version: event.protocol == version)
+        assert [event.protocol for event in depot.inbox.of(ChargerConnected)] == ["ocpp1.6", "ocpp2.0.1", "ocpp1.6"]
+
+
+@pytest.mark.parametrize(("is_tolerated", "answer"), [(True, b"HTTP/1.1 101 "), (False, b"HTTP/1.1 426 ")])
+async def test_q3_a_handshake_without_connection_upgrade_is_taken_where_the_file_says_so(
+    is_tolerated: bool, answer: bytes
+) -> None:
+    access = ChargerAccess(CP1, tolerates_missing_upgrade=is_tolerated)
+    async with site(access=access) as depot:
+        reader, writer = await asyncio.open_connection("127.0.0.1", depot.server.bound_ports[0])
+        writer.write(
+            b"GET /ocpp/CP-A-01 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: ocpp1.6\r\n\r\n"
+        )
+        async with asyncio.timeout(5):
+            assert (await reader.readline()).startswith(answer)
+        writer.close()
+        await writer.wait_closed()

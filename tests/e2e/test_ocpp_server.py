@@ -184,7 +184,7 @@ async def test_profile_2_serves_tls_with_the_certificate_of_the_credential(tmp_p
         (Listener("127.0.0.1", 0, 2), "needs a certificate"),
         (Listener("127.0.0.1", 0, 2, certificates=("absent",)), "there is no credential 'absent'"),
         (Listener("127.0.0.1", 0, 2, certificates=("rubbish",)), "not a PEM certificate"),
-        (Listener("127.0.0.1", 0, 3, certificates=("rubbish",)), "security profile 3 is not supported"),
+        (Listener("127.0.0.1", 0, 3), "security profile 3 needs a certificate"),
     ],
 )
 async def test_a_listener_that_cannot_be_served_is_named(listener: Listener, complaint: str) -> None:

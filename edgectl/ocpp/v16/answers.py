@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 
-from edgectl.domain.decisions import Answer, BootAnswer, StartAnswer, StopAnswer, TokenAnswer, TokenVerdict
+from edgectl.domain.decisions import Answer, BootAnswer, CertificateAnswer, StartAnswer, StopAnswer, TokenAnswer, TokenVerdict
 from edgectl.domain.errors import invariant
 from edgectl.domain.events import Call
 from edgectl.domain.site import TokenStatus
@@ -22,6 +22,7 @@ _STATUSES = {
 _EXPECTED: dict[str, type] = {
     "Authorize": TokenAnswer,
     "BootNotification": BootAnswer,
+    "SignCertificate": CertificateAnswer,
     "StartTransaction": StartAnswer,
     "StopTransaction": StopAnswer,
 }
@@ -41,6 +42,8 @@ def encode(answer: Answer, call: Call, now: Instant, accepted_vendors: AbstractS
             return {"transactionId": int(answer.transaction), "idTagInfo": id_tag_info(answer.verdict)}
         case StopAnswer():
             return {} if answer.verdict is None else {"idTagInfo": id_tag_info(answer.verdict)}
+        case CertificateAnswer():
+            return {"status": "Accepted" if answer.is_accepted else "Rejected"}
     match call.action:
         case "Heartbeat":
             return {"currentTime": iso(now.utc_ms)}
@@ -48,8 +51,6 @@ def encode(answer: Answer, call: Call, now: Instant, accepted_vendors: AbstractS
             vendor = payload_of(call.frame).get("vendorId")
             is_known = isinstance(vendor, str) and vendor.casefold() in accepted_vendors
             return {"status": "Accepted" if is_known else "UnknownVendorId"}
-        case "SignCertificate":
-            return {"status": "Rejected"}  # we are no certificate authority
     return {}
 
 

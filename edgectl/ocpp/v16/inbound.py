@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from edgectl.domain.events import (
     Call,
+    CertificateRequested,
     ChargerBooted,
     ChargerNotified,
     ConnectorStatus,
@@ -145,7 +146,10 @@ def security_event(call: Call, payload: Payload) -> Event | DecodeProblem:
 
 
 def sign_certificate(call: Call, payload: Payload) -> Event | DecodeProblem:
-    return ChargerNotified(call, "certificate-request", pairs_of(payload, csr="csr"))
+    csr = payload.get("csr")
+    if not isinstance(csr, str) or not csr:
+        return DecodeProblem(Fault.MISSING, "csr is missing")
+    return CertificateRequested(call, csr)  # whole: what is too long is for the authority to say
 
 
 READERS: dict[str, Callable[[Call, Payload], Event | DecodeProblem]] = {

@@ -8,6 +8,7 @@ from edgectl.domain.decisions import (
     Acknowledge,
     Answer,
     BootAnswer,
+    CertificateAnswer,
     ScheduleAnswer,
     StartAnswer,
     StopAnswer,
@@ -32,6 +33,7 @@ _STATUSES = {
 _EXPECTED: dict[str, type | tuple[type, ...]] = {
     "Authorize": TokenAnswer,
     "BootNotification": BootAnswer,
+    "SignCertificate": CertificateAnswer,
     "PullDynamicScheduleUpdate": ScheduleAnswer,
     "TransactionEvent": (StartAnswer, StopAnswer, TokenAnswer, Acknowledge),
 }
@@ -53,6 +55,8 @@ def encode(answer: Answer, call: Call, now: Instant, edition: Edition, accepted_
             return _transaction_event(answer.verdict, call, edition)
         case Acknowledge() if call.action == "TransactionEvent":
             return _transaction_event(None, call, edition)
+        case CertificateAnswer():
+            return {"status": "Accepted" if answer.is_accepted else "Rejected"}
         case ScheduleAnswer() if answer.limit_ma is None:
             return {"status": "Rejected"}
         case ScheduleAnswer():

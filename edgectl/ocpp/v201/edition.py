@@ -35,10 +35,9 @@ class Edition:
 READERS: dict[str, Reader] = inbound.READERS | notifications.READERS
 
 FIXED_ANSWERS: dict[str, Payload] = {
-    # No certificate authority lives here, and contracts for Plug & Charge are not passed on.
+    # The authority of the site signs for stations only: contracts for Plug & Charge are not passed on.
     "Get15118EVCertificate": {"status": "Failed", "exiResponse": ""},
     "GetCertificateStatus": {"status": "Failed"},
-    "SignCertificate": {"status": "Rejected"},
     # What the vehicle would like is noted. Limits come as SetChargingProfile when they come, not within the minute that
     # "Accepted" promises; and what the vehicle then plans fits, because those limits bind the station.
     "NotifyEVChargingNeeds": {"status": "Processing"},

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from edgectl.domain.events import Call, ChargerNotified, Event
+from edgectl.domain.events import Call, CertificateRequested, ChargerNotified, Event
 from edgectl.ocpp.codec import DecodeProblem
 from edgectl.ocpp.fields import TEXT_MAX_CHARS, pairs_of, text_of
 from edgectl.ocpp.frames import Fault, Payload
@@ -16,6 +16,9 @@ _LISTED_MAX = 50
 """Elements noted from one list; stations split longer ones into several messages (ItemsPerMessage is at most some tens)."""
 _VARIABLES_MAX = 500
 """Variables noted from one report message; a whole full inventory has about as many."""
+
+_STATION = "ChargingStationCertificate"
+_CERTIFICATE_KINDS = {_STATION: "station", "V2GCertificate": "v2g", "V2G20Certificate": "v2g"}
 
 _REPORT = {"request": "requestId", "sequence": "seqNo", "more": "tbc"}
 """What every message has that is part of a report."""
@@ -77,6 +80,15 @@ def charging_needs(call: Call, payload: Payload) -> Event | DecodeProblem:
     return ChargerNotified(call, "charging-needs", pairs)
 
 
+def sign_certificate(call: Call, payload: Payload) -> Event | DecodeProblem:
+    csr = payload.get("csr")
+    if not isinstance(csr, str) or not csr:
+        return DecodeProblem(Fault.MISSING, "csr is missing")
+    # Without a type it is the station's own (2.0.1 A02.FR.01).
+    kind = _CERTIFICATE_KINDS.get(text_of(payload.get("certificateType"), 50) or _STATION, "other")
+    return CertificateRequested(call, csr, kind)
+
+
 READERS: dict[str, Callable[[Call, Payload], Event | DecodeProblem]] = {
     "ClearedChargingLimit": noted("charging-limit-cleared", source="chargingLimitSource", evse="evseId"),
     "DataTransfer": data_transfer,
@@ -100,7 +112,7 @@ READERS: dict[str, Callable[[Call, Payload], Event | DecodeProblem]] = {
     ),
     "ReservationStatusUpdate": noted("reservation-status", reservation="reservationId", status="reservationUpdateStatus"),
     "SecurityEventNotification": noted("security-event", type="type", at="timestamp", info="techInfo"),
-    "SignCertificate": noted("certificate-request", csr="csr", type="certificateType"),
+    "SignCertificate": sign_certificate,
 }
 
 

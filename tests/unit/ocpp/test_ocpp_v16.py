@@ -13,6 +13,7 @@ from edgectl.domain.decisions import (
     Answer,
     Ask,
     BootAnswer,
+    CertificateAnswer,
     InstallFallback,
     SetLimit,
     StartAnswer,
@@ -244,9 +245,11 @@ def test_notifications_are_noted_and_acknowledged(action: str, payload: dict[str
     assert encode(Acknowledge(), action) == {}
 
 
-def test_a_certificate_request_is_rejected_for_now() -> None:
-    assert decode("SignCertificate", {"csr": "x"}).kind == "certificate-request"
-    assert encode(Acknowledge(), "SignCertificate") == {"status": "Rejected"}
+@pytest.mark.parametrize(("is_accepted", "status"), [(True, "Accepted"), (False, "Rejected")])
+def test_a_certificate_request_is_the_stations_own(is_accepted: bool, status: str) -> None:
+    requested = decode("SignCertificate", {"csr": "x" * 9_000})
+    assert (requested.csr, requested.kind) == ("x" * 9_000, "station")
+    assert encode(CertificateAnswer(is_accepted), "SignCertificate") == {"status": status}
 
 
 @pytest.mark.parametrize(("vendor", "status"), [("COM.example", "Accepted"), ("org.other", "UnknownVendorId")])

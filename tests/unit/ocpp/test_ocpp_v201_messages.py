@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from support.ocpp_examples import example
 
-from edgectl.domain.decisions import Acknowledge, Answer, BootAnswer, TokenAnswer, TokenVerdict
+from edgectl.domain.decisions import Acknowledge, Answer, BootAnswer, CertificateAnswer, TokenAnswer, TokenVerdict
 from edgectl.domain.events import (
     Call,
+    CertificateRequested,
     ChargerBooted,
     ChargerNotified,
     ConnectorStatus,
@@ -62,6 +63,8 @@ def natural_answer(event: Any) -> Answer:
             return BootAnswer(True, 300)
         case TokenPresented():
             return TokenAnswer(TokenVerdict(TokenStatus.ACCEPTED))
+        case CertificateRequested():
+            return CertificateAnswer(is_accepted=False)
     return Acknowledge()
 
 
@@ -252,7 +255,6 @@ def test_what_a_vehicle_needs_is_noted_with_its_departure_and_no_schedule_is_pro
 @pytest.mark.parametrize(
     ("action", "answer"),
     [
-        ("SignCertificate", {"status": "Rejected"}),
         ("Get15118EVCertificate", {"status": "Failed", "exiResponse": ""}),
         ("GetCertificateStatus", {"status": "Failed"}),
         ("NotifyEVChargingSchedule", {"status": "Accepted"}),
@@ -260,6 +262,15 @@ def test_what_a_vehicle_needs_is_noted_with_its_departure_and_no_schedule_is_pro
 )
 def test_what_we_do_not_do_is_said(action: str, answer: object) -> None:
     assert encode(Acknowledge(), action) == answer
+
+
+@pytest.mark.parametrize(
+    ("written", "kind"),
+    [({}, "station"), ({"certificateType": "V2GCertificate"}, "v2g"), ({"certificateType": "Hologram"}, "other")],
+)
+def test_a_certificate_request_says_what_for(written: dict[str, str], kind: str) -> None:
+    assert decode("SignCertificate", {"csr": "x", **written}).kind == kind
+    assert encode(CertificateAnswer(is_accepted=True), "SignCertificate") == {"status": "Accepted"}
 
 
 @pytest.mark.parametrize(("vendor", "status"), [("COM.example", "Accepted"), ("org.other", "UnknownVendorId")])

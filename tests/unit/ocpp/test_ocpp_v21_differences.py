@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from support.ocpp_examples import example
 
-from edgectl.domain.decisions import Acknowledge, Answer, BootAnswer, ScheduleAnswer, TokenAnswer, TokenVerdict
-from edgectl.domain.events import Call, ChargerBooted, ChargerNotified, SchedulePulled, TokenPresented
+from edgectl.domain.decisions import Acknowledge, Answer, BootAnswer, CertificateAnswer, ScheduleAnswer, TokenAnswer, TokenVerdict
+from edgectl.domain.events import Call, CertificateRequested, ChargerBooted, ChargerNotified, SchedulePulled, TokenPresented
 from edgectl.domain.ids import ChargerId, IdToken
 from edgectl.domain.site import TokenStatus
 from edgectl.domain.time import Instant
@@ -44,6 +44,8 @@ def natural_answer(event: Any) -> Answer:
             return TokenAnswer(TokenVerdict(TokenStatus.ACCEPTED, group=IdToken("g" * 40)))
         case SchedulePulled():
             return ScheduleAnswer(10_000)
+        case CertificateRequested():
+            return CertificateAnswer(is_accepted=True)
     return Acknowledge()
 
 
