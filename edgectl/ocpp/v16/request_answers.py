@@ -30,15 +30,19 @@ def request_answered(ask: Ask, ended: CallEnded) -> RequestAnswered:
 def _detail(ended: CallEnded) -> tuple[tuple[str, str], ...]:
     request = (("request", str(ended.call.payload["requestId"])),) if "requestId" in ended.call.payload else ()
     last = last_limit(ended.payload.get("chargingSchedule")) if ended.call.action == "GetCompositeSchedule" else ()
-    return request + last + pairs_of(
-        ended.payload,
-        data="data",
-        version="listVersion",
-        file="fileName",
-        log="filename",
-        start="scheduleStart",
-        schedule="chargingSchedule",
-        certificates="certificateHashData",
+    return (
+        request
+        + last
+        + pairs_of(
+            ended.payload,
+            data="data",
+            version="listVersion",
+            file="fileName",
+            log="filename",
+            start="scheduleStart",
+            schedule="chargingSchedule",
+            certificates="certificateHashData",
+        )
     )
 
 

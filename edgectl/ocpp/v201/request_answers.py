@@ -40,13 +40,17 @@ def request_answered(ask: Ask, ended: CallEnded) -> RequestAnswered:
 def _detail(ended: CallEnded) -> tuple[tuple[str, str], ...]:
     sent = tuple((name, str(ended.call.payload[name])) for name in ("requestId", "remoteStartId") if name in ended.call.payload)
     last = last_limit(ended.payload.get("schedule")) if ended.call.action == "GetCompositeSchedule" else ()
-    return tuple(("request", number) for _, number in sent) + last + pairs_of(
-        ended.payload,
-        data="data",
-        transaction="transactionId",
-        log="filename",
-        schedule="schedule",
-        certificates="certificateHashDataChain",
+    return (
+        tuple(("request", number) for _, number in sent)
+        + last
+        + pairs_of(
+            ended.payload,
+            data="data",
+            transaction="transactionId",
+            log="filename",
+            schedule="schedule",
+            certificates="certificateHashDataChain",
+        )
     )
 
 
