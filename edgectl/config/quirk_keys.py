@@ -44,7 +44,7 @@ class Factor(ScalarKind[int]):
 class QuirkKeys(Section):
     settle: int | None = optional(duration(0, 5 * MINUTE), "How long to keep quiet after it has booted.")
     offline_grace: int | None = optional(duration(1 * SECOND, 24 * HOUR), "A link gone for less than this raises no alarm.")
-    configure: bool | None = optional(Flag(), "false: its configuration is read and never written.")
+    configure: bool | None = optional(Flag(), "false: its configuration is neither read nor written.")
     reads_all_keys: bool | None = optional(Flag(), "false: it does not answer when asked for all its keys at once.")
     keys_per_read: int | None = optional(Integer(1, 100), "The most keys it can be asked for at once.")
     skip_keys: tuple[str, ...] | None = optional(ListOf(_KEY_NAME), "Keys that are never written.")

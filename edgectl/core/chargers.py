@@ -17,6 +17,8 @@ from edgectl.domain.units import MilliAmps, Millis
 
 BOOT_GRACE_MS: Millis = 10_000
 """A charger that reconnects need not send BootNotification (OCPP 1.6 allows it); after this long it is taken as usable."""
+PENDING_GRACE_MS: Millis = 60_000
+"""One that was told to wait and never boots again is taken as usable after this long."""
 
 
 class Fallback(StrEnum):
@@ -101,6 +103,10 @@ class ChargerState:
     security_profile: int | None = None
     since_mono_ms: Millis | None = None
     is_accepted: bool = False
+    is_pending: bool = False
+    """It has booted and was told to wait until its configuration is what it should be."""
+    is_greeted: bool = False
+    """Its configuration has been looked at on this link."""
     vendor: str | None = None
     model: str | None = None
     serial: str | None = None
@@ -145,6 +151,8 @@ class ChargerState:
     def connect(self, event: ChargerConnected, now: Instant) -> None:
         self.is_connected = True
         self.is_accepted = False
+        self.is_pending = False
+        self.is_greeted = False
         self.is_identity_asked = False
         self.link_count += 1
         self.link_number = event.link_number
@@ -164,6 +172,7 @@ class ChargerState:
 
     def boot(self, event: ChargerBooted) -> None:
         self.is_accepted = True
+        self.is_pending = False
         self.clock.reset()
         self.vendor = event.vendor
         self.model = event.model

@@ -13,6 +13,7 @@ from edgectl.core.authorization import Authorization
 from edgectl.core.balancing import Balancing
 from edgectl.core.certificates import Certificates
 from edgectl.core.chargers import Chargers, ChargerState
+from edgectl.core.commissioning import COMMISSION, Policy, Setups
 from edgectl.core.corrections import corrected, needs_correction
 from edgectl.core.drill import DRILL, Drills
 from edgectl.core.ladder import Rung
@@ -69,8 +70,8 @@ from edgectl.domain.ids import ChargerId, EvseId
 from edgectl.domain.quirks import QuirkProfile, RateUnit
 from edgectl.domain.reasons import Cause
 from edgectl.domain.records import EventKept, ParkKept, PeriodState, ReceiptKept, Restored
-from edgectl.domain.remembered import ADOPTED, FINGERPRINTS, RUNGS
-from edgectl.domain.site import PowerKind, Site
+from edgectl.domain.remembered import ADOPTED, COMMISSIONING, FINGERPRINTS, RUNGS
+from edgectl.domain.site import OfflinePolicy, PowerKind, Site
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis, Watts
 from edgectl.domain.views import CommissioningView, DrillView, SiteView
@@ -79,7 +80,7 @@ from edgectl.ports import IdSource
 OVER_LIMIT_ALARM_MS: Millis = 5_000
 
 
-REMEMBERED = (ADOPTED, FINGERPRINTS, RUNGS)
+REMEMBERED = (ADOPTED, COMMISSIONING, FINGERPRINTS, RUNGS)
 """Kinds of what the core wants to know again after a restart."""
 
 
@@ -111,10 +112,14 @@ class Controller:
             if rung is not None:
                 self._balancing.containment.learned[ChargerId(name)] = rung
         self._alarms = Alarms()
-        self._actions = Actions(self._sessions, {"drill": self._begin_drill})
+        own = {"drill": self._begin_drill, "commission": self._begin_setup, "restore": self._begin_restore}
+        self._actions = Actions(self._sessions, own)
         self._certificates = Certificates()
         self._drills = Drills(self._chargers, self._balancing, memory.get(FINGERPRINTS, {}))
-        self._reception = Reception(site, self._chargers, self._balancing, self._drills, self._alarms, heartbeat_s, now)
+        self._setups = Setups(self._chargers, _policy(site), self._heartbeat_s, memory.get(COMMISSIONING, {}))
+        self._reception = Reception(
+            site, self._chargers, self._balancing, self._drills, self._setups, self._alarms, heartbeat_s, now
+        )
         self._publishing = StatePublishing()
         self._counters: Counter[str] = Counter()
         self._uplink = Uplink(is_connected=False, detail="not connected yet")
@@ -179,7 +184,7 @@ class Controller:
         )
 
     def _about(self, charger: ChargerId) -> tuple[CommissioningView, DrillView]:
-        return CommissioningView("idle", "", None, ()), self._drills.view(charger)
+        return self._setups.view(charger), self._drills.view(charger)
 
     def serial_of(self, charger: ChargerId) -> str | None:
         """The serial number a charger is known by."""
@@ -209,6 +214,9 @@ class Controller:
         return [Reply(event.call, Acknowledge())]
 
     def _on_notified(self, event: ChargerNotified, now: Instant) -> list[Decision]:
+        answered = self._setups.notified(event, now)
+        if answered is not None:
+            return [Reply(event.call, Acknowledge()), *answered]
         body: dict[str, object] = dict(event.detail)
         kept = Keep(EventKept(event.kind, event.call.charger, now.utc_ms, body))
         return [kept, Reply(event.call, Acknowledge()), WakeUplink()]
@@ -216,6 +224,8 @@ class Controller:
     def _on_request_answered(self, event: RequestAnswered, now: Instant) -> list[Decision]:
         if event.ask_id.startswith(ACTION):
             return self._actions.answered(event, now)
+        if event.ask_id.startswith(COMMISSION):
+            return self._setups.answered(event, now)
         if event.ask_id.startswith(READ_BACK):
             return self._reception.read_back(event, now)
         if event.ask_id.startswith(DRILL):
@@ -327,7 +337,18 @@ class Controller:
     def _on_action(self, event: ActionRequested, now: Instant) -> list[Decision]:
         return self._actions.begin(event, self._chargers.get(event.charger), now)
 
+    def _heartbeat_s(self, charger: ChargerId) -> int:
+        return self._reception.interval_s(charger)
+
+    def _begin_setup(self, state: ChargerState, now: Instant) -> tuple[str, list[Decision]]:
+        return ("a drill is under way", []) if self._drills.is_running(state.charger.id) else self._setups.begin(state, now)
+
+    def _begin_restore(self, state: ChargerState, now: Instant) -> tuple[str, list[Decision]]:
+        return ("a drill is under way", []) if self._drills.is_running(state.charger.id) else self._setups.restore(state, now)
+
     def _begin_drill(self, state: ChargerState, now: Instant) -> tuple[str, list[Decision]]:
+        if self._setups.is_busy(state.charger.id):
+            return "a set-up is under way", []
         problem, decisions = self._drills.begin(state, now)
         return problem, [*decisions, *([] if problem else self._control(now))]
 
@@ -368,6 +389,8 @@ class Controller:
         decisions = [*self._control(now), *self._advance_drills(now), *self._remember_rungs(now)]
         for state in self._chargers.by_id.values():
             decisions += self._reception.watch(state, now)
+            is_idle = all(evse not in self._balancing.vehicles for evse in state.charger.evses)
+            decisions += self._setups.tick(state, now, is_idle=is_idle)
         for meter in self._meters.by_id.values():
             is_lost = meter.current_ma(now) is None
             decisions += self._alarms.set("meter-lost", meter.meter.id, is_lost, meter.trouble or "reading too old", now)
@@ -458,6 +481,11 @@ class Controller:
         self._meters.reload(event.site)
         self._authorization.reload(event.site)
         self._balancing.reload(event.site)
+        self._setups.reload(_policy(event.site))
         for session in self._sessions.open.values():
             self._follow_sessions(session.charger, now)
         return self._control(now)
+
+
+def _policy(site: Site) -> Policy:
+    return Policy(lets_unknown_charge_offline=site.offline_policy is OfflinePolicy.ANYONE)

@@ -6,13 +6,15 @@ import zlib
 
 from edgectl.core.alarms import Alarms
 from edgectl.core.balancing import Balancing, style_of
-from edgectl.core.chargers import BOOT_GRACE_MS, Chargers, ChargerState, Fallback
+from edgectl.core.chargers import BOOT_GRACE_MS, PENDING_GRACE_MS, Chargers, ChargerState, Fallback
+from edgectl.core.commissioning import Setups
 from edgectl.core.drill import Drills
 from edgectl.domain.decisions import Ask, BootAnswer, Decision, InstallFallback, Remember, Reply
 from edgectl.domain.events import (
     ChargerBooted,
     ChargerConnected,
     ChargerDisconnected,
+    ChargerNotified,
     ChargerRefused,
     Event,
     FallbackAnswered,
@@ -30,8 +32,12 @@ from edgectl.domain.views import RefusedView
 FALLBACK_RETRY_MS: Millis = 60_000
 PENDING_INTERVAL_S = 60
 """How soon an unknown charger asks again whether it has been adopted."""
+CONFIGURING_INTERVAL_S = 5
+"""How soon a station asks again that is held until its configuration is what it should be."""
 REFUSED_COUNT = 100
 """Strangers remembered for the adoption list; the oldest is forgotten."""
+IDENTITY_MS: Millis = 30_000
+"""One that reconnected has this long to say who it is before its configuration is looked at all the same."""
 IDENTITY = "identity/"
 """How the ask is named that makes a charger say who it is."""
 READ_BACK = "fallback/"
@@ -52,6 +58,7 @@ class Reception:
         chargers: Chargers,
         balancing: Balancing,
         drills: Drills,
+        setups: Setups,
         alarms: Alarms,
         heartbeat_s: int,
         started: Instant,
@@ -60,6 +67,7 @@ class Reception:
         self._chargers = chargers
         self._balancing = balancing
         self._drills = drills
+        self._setups = setups
         self._alarms = alarms
         self._heartbeat_s = heartbeat_s
         self._started = started
@@ -91,9 +99,10 @@ class Reception:
         if state is None:
             self._note(event.charger, event.peer, "unknown charger, waiting to be adopted", now)
             return []
+        unanswered = self._setups.disconnected(event.charger, now)  # a link may be replaced before its end was noticed
         state.connect(event, now)
         self._refused.pop(event.charger, None)
-        return self._balancing.reassert(state.charger, now)
+        return [*unanswered, *self._balancing.reassert(state.charger, now)]
 
     def disconnected(self, event: ChargerDisconnected, now: Instant) -> list[Decision]:
         state = self._chargers.get(event.charger)
@@ -101,11 +110,12 @@ class Reception:
             return []
         state.disconnect(event.reason, now)
         self._balancing.lose(event.charger)
-        return []
+        return self._setups.disconnected(event.charger, now)
 
     def talked(self, state: ChargerState, event: Event) -> bool:
         """A known charger that talks without booting first has only reconnected, which OCPP allows it to do. True: just now."""
-        is_back = state.is_connected and not state.is_accepted and not isinstance(event, ChargerBooted)
+        is_waiting = state.is_pending and isinstance(event, ChargerNotified)
+        is_back = state.is_connected and not state.is_accepted and not isinstance(event, ChargerBooted) and not is_waiting
         if is_back:
             state.is_accepted = True
         return is_back
@@ -120,13 +130,21 @@ class Reception:
             self._balancing.containment.forget(charger)
         state.boot(event)
         self.characterise(state)
-        answer = Reply(event.call, BootAnswer(True, self._interval_s(charger), settle_ms=state.quirks.settle_ms))
         news: list[Decision] = []
         if state.identity() != before:
             news.append(Remember(ADOPTED, charger, state.identity()))
-        if self._drills.is_running(charger):
+        is_drilled = self._drills.is_running(charger)
+        if not is_drilled and not self._setups.is_ready(state, state.firmware, now):
+            state.is_accepted, state.is_pending, state.is_greeted = False, True, True
+            wait = BootAnswer(False, CONFIGURING_INTERVAL_S, is_configuring=True, settle_ms=state.quirks.settle_ms)
+            return [Reply(event.call, wait), *news, *self._setups.came(state, now, has_booted=True)]
+        answer = Reply(event.call, BootAnswer(True, self.interval_s(charger), settle_ms=state.quirks.settle_ms))
+        if is_drilled:
             return [answer, *news]  # it is being watched for what it has kept; the fallback follows when that is known
-        return [answer, *news, *self.install_fallback(state, now)]
+        is_held = state.is_greeted and state.protocol != "ocpp1.6"
+        state.is_greeted = True
+        setup = [] if is_held else self._setups.came(state, now, has_booted=True)
+        return [answer, *news, *self.install_fallback(state, now), *setup]
 
     def characterise(self, state: ChargerState) -> None:
         """Apply what is known of chargers like this one, and what was measured on it."""
@@ -134,7 +152,8 @@ class Reception:
         if state.apply(self._chargers.quirk_table, dict(fingerprint.quirks) if fingerprint is not None else None):
             self._balancing.requirk(state.charger.id)
 
-    def _interval_s(self, charger: ChargerId) -> int:
+    def interval_s(self, charger: ChargerId) -> int:
+        """What this charger is told when it boots."""
         # All chargers come back together after a power cut; their heartbeats should not stay together for ever. The charger's
         # own share of the jitter is always the same, so that a boot changes nothing.
         percent = 100 - _JITTER_PERCENT + zlib.crc32(charger.encode()) % (2 * _JITTER_PERCENT + 1)
@@ -222,8 +241,9 @@ class Reception:
             since_ms = state.since_mono_ms if state.since_mono_ms is not None else self._started.mono_ms
             is_away = now.mono_ms - since_ms >= state.quirks.offline_grace_ms
             return self._alarms.set("charger-offline", charger, is_away, state.detail or "never connected", now)
-        if now.mono_ms - (state.since_mono_ms or 0) >= BOOT_GRACE_MS:
-            state.is_accepted = True
+        link_ms = now.mono_ms - (state.since_mono_ms or 0)
+        if link_ms >= (PENDING_GRACE_MS if state.is_pending else BOOT_GRACE_MS):
+            state.is_accepted, state.is_pending = True, False
         decisions = [*self._alarms.set("charger-offline", charger, False, "", now), *self._watch_health(state, now)]
         if not state.is_accepted:
             return decisions
@@ -231,9 +251,13 @@ class Reception:
             # It only reconnected, and we do not know it. Asking makes some restart, so it is done only while we need to.
             state.is_identity_asked = True
             decisions.append(Ask(charger, IDENTITY + charger, "trigger", (("message", "BootNotification"),)))
+        is_drilled = self._drills.is_running(charger)
+        if not state.is_greeted and not is_drilled and (state.vendor is not None or link_ms >= IDENTITY_MS):
+            state.is_greeted = True
+            decisions += self._setups.came(state, now, has_booted=False)
         asked_ms = state.fallback_asked_mono_ms
         is_due = state.fallback.is_void and asked_ms is not None and now.mono_ms - asked_ms >= FALLBACK_RETRY_MS
-        if (state.fallback is Fallback.UNKNOWN or is_due) and not self._drills.is_running(charger):
+        if (state.fallback is Fallback.UNKNOWN or is_due) and not is_drilled:
             decisions += self.install_fallback(state, now)
         return decisions
 

@@ -68,7 +68,7 @@ class Quirks:
 
     # --- commissioning
     is_configured: bool = True
-    """False: we read its configuration and never write it."""
+    """False: its configuration is left alone, neither read nor written."""
     reads_all_keys: bool = True
     """False: GetConfiguration without keys is not answered, or ends the connection; keys are asked for by name."""
     keys_per_read_count: int = 0

@@ -84,12 +84,18 @@ class Bench:
     utc_ms: int = NOON_UTC_MS
     orders: dict[EvseId, SetLimit] = field(default_factory=dict)
     answers_limits: bool = True
+    is_configured: bool = False
+    """Whether the chargers are set up; most tests are about something else."""
     log: list[Decision] = field(default_factory=list)
     _message: int = 0
     _link: int = 0
 
     def __post_init__(self) -> None:
         self.ids = CountingIds()
+        if not self.is_configured:
+            alone = (("is_configured", False),)
+            chargers = tuple(replace(c, own_quirks=(*c.own_quirks, *alone)) for c in self.site.chargers)
+            self.site = replace(self.site, chargers=chargers)
         self.controller = Controller(self.site, self.restored, self.ids, self.now, quirk_table=self.quirk_table)
 
     @property

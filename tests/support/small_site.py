@@ -49,8 +49,8 @@ async def small_site(
     socket_path: Path | None = None,
     **quirks: QuirkValue,
 ) -> AsyncIterator[SmallSite]:
-    """Start it on free ports; calls follow a boot at once."""
-    own = {"settle_ms": 0} | quirks
+    """Start it on free ports; calls follow a boot at once, and nobody configures the charger unless the test says so."""
+    own = {"settle_ms": 0, "is_configured": False} | quirks
     site = Site(
         id=SiteId("small"),
         circuits=(Circuit(CircuitId("grid"), Phases.uniform(32_000)),),

@@ -49,7 +49,11 @@ def profile(name: str, vendor: str, **values: QuirkValue) -> QuirkProfile:
 
 
 def test_quirks_follow_what_the_charger_says_it_is_and_are_shown_with_why() -> None:
-    bench = Bench(plant("A"), quirk_table=(profile("others", "Else*", stack_level=5), profile("vend", "vEND*", stack_level=0)))
+    bench = Bench(
+        plant("A"),
+        is_configured=True,
+        quirk_table=(profile("others", "Else*", stack_level=5), profile("vend", "vEND*", stack_level=0)),
+    )
     charging(bench)
     assert bench.orders[next(iter(bench.orders))].style.stack_level == 0
     (charger,) = bench.controller.picture(bench.now).chargers
