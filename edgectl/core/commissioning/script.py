@@ -82,7 +82,7 @@ def setup(book: Book, policy: Policy, protocol: str, quirks: Quirks, evse_count:
     changed = []
     skipped = {key.casefold() for key in quirks.skip_keys}
     for wanted in table:
-        is_written = yield from _settle(book, wanted, found, skipped, quirks, is_on_demand=is_on_demand)
+        is_written = yield from _settle(book, wanted, found, skipped, is_on_demand=is_on_demand)
         if is_written:
             changed.append(wanted)
     if changed:
@@ -151,9 +151,7 @@ def _read_some(found: Found, keys: list[str]) -> Script:
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def _settle(
-    book: Book, wanted: Wanted, found: Found, skipped: set[str], quirks: Quirks, *, is_on_demand: bool
-) -> Generator[Step, Told, bool]:
+def _settle(book: Book, wanted: Wanted, found: Found, skipped: set[str], *, is_on_demand: bool) -> Generator[Step, Told, bool]:
     """Compare one key, and write it if it differs. Returns whether the charger has taken a new value."""
     folded = wanted.key.casefold()
     known = found.values.get(folded)

@@ -54,13 +54,15 @@ def data_transfer(call: Call, payload: Payload) -> Event | DecodeProblem:
 
 
 def report(call: Call, payload: Payload) -> Event | DecodeProblem:
-    """Part of the device model: names and actual values, other attributes under ``name:attribute``."""
+    """Part of the device model: names and actual values, other attributes under ``name:attribute``, and ``read-only`` names."""
     pairs = list(pairs_of(payload, **_REPORT))
     entries = _list(payload, "reportData")
     for entry in entries[:_VARIABLES_MAX]:
         name = variables.name_of(entry) if isinstance(entry, dict) else None
         if name is not None:
             pairs += [(name + suffix, value) for suffix, value in _attributes(entry)]
+            if _is_read_only(entry):
+                pairs.append(("read-only", name))
     return ChargerNotified(call, "report", tuple(pairs) + _left_out(entries, _VARIABLES_MAX))
 
 
@@ -117,14 +119,23 @@ READERS: dict[str, Callable[[Call, Payload], Event | DecodeProblem]] = {
 
 
 def _attributes(entry: dict[str, Any]) -> list[tuple[str, str]]:
-    """Suffix and value of each attribute that has a value."""
+    """Suffix and value of each attribute that has a value. An empty one is a value; write-only variables tell none."""
     found = []
     for attribute in _list(entry, "variableAttribute")[:4]:
-        value = text_of(attribute.get("value")) if isinstance(attribute, dict) else None
+        value = attribute.get("value") if isinstance(attribute, dict) else None
         if value is not None:
             kind = text_of(attribute.get("type"), 20) or "Actual"
-            found.append(("" if kind == "Actual" else f":{kind}", value))
+            found.append(("" if kind == "Actual" else f":{kind}", text_of(value) or ""))
     return found
+
+
+def _is_read_only(entry: dict[str, Any]) -> bool:
+    return any(
+        isinstance(attribute, dict)
+        and text_of(attribute.get("type"), 20) in {None, "Actual"}
+        and text_of(attribute.get("mutability"), 20) == "ReadOnly"
+        for attribute in _list(entry, "variableAttribute")[:4]
+    )
 
 
 def _list(payload: Payload, key: str) -> list[Any]:
