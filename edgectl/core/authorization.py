@@ -31,6 +31,10 @@ class Authorization:
             status = TokenStatus.EXPIRED
         return TokenVerdict(status, token.expires_utc_ms, token.group)
 
+    def of(self, uid: IdToken | None, utc_ms: UtcMillis) -> TokenVerdict:
+        """The verdict; whoever names no token is nobody we know."""
+        return TokenVerdict(TokenStatus.UNKNOWN) if uid is None else self.verdict(uid, utc_ms)
+
     def priority(self, uid: IdToken | None) -> int:
         """Larger is served first; an unknown or absent token has 0."""
         token = self._by_uid.get(_key(uid)) if uid is not None else None

@@ -8,17 +8,22 @@ from enum import StrEnum
 
 from edgectl.core.clocks import ClockWatch
 from edgectl.core.scales import ScaleWatch
+from edgectl.core.sessions import RegisterWatch
 from edgectl.domain.events import ChargerBooted, ChargerConnected, ConnectorStatus, StatusReported
 from edgectl.domain.ids import ChargerId
 from edgectl.domain.quirks import STANDARD, AppliedQuirks, QuirkProfile, Quirks, QuirkValue, RegisterBehaviour, apply_quirks
 from edgectl.domain.site import Charger, Site
 from edgectl.domain.time import Instant
-from edgectl.domain.units import MilliAmps, Millis
+from edgectl.domain.units import MilliAmps, Millis, UtcMillis
 
 BOOT_GRACE_MS: Millis = 10_000
 """A charger that reconnects need not send BootNotification (OCPP 1.6 allows it); after this long it is taken as usable."""
 PENDING_GRACE_MS: Millis = 60_000
 """One that was told to wait and never boots again is taken as usable after this long."""
+
+
+IDENTITY = ("vendor", "model", "serial", "firmware")
+"""What a charger says of itself when it boots."""
 
 
 class Fallback(StrEnum):
@@ -111,6 +116,8 @@ class ChargerState:
     model: str | None = None
     serial: str | None = None
     firmware: str | None = None
+    is_known: bool = False
+    """It has been here before."""
     is_identity_asked: bool = False
     """On this link."""
     fallback: Fallback = Fallback.UNKNOWN
@@ -119,7 +126,10 @@ class ChargerState:
     """What the charger has confirmed last, also before a restart of ours."""
     detail: str = ""
     applied: AppliedQuirks = STANDARD
-    register: RegisterBehaviour = RegisterBehaviour.UNKNOWN
+    adopted_utc_ms: UtcMillis | None = None
+    """When we first saw it; None when that was before we noted it."""
+    registers: dict[int, RegisterWatch] = field(default_factory=dict)
+    """By EVSE number."""
     clock: ClockWatch = field(default_factory=ClockWatch)
     scales: dict[int, ScaleWatch] = field(default_factory=dict)
     """By EVSE number."""
@@ -138,8 +148,17 @@ class ChargerState:
         return is_news
 
     def identity(self) -> dict[str, object]:
-        """Who it said it was when it booted last."""
-        return {"vendor": self.vendor, "model": self.model, "serial": self.serial, "firmware": self.firmware}
+        """Who it said it was when it booted last, and since when we know it."""
+        known: dict[str, object] = {name: getattr(self, name) for name in IDENTITY}
+        return known if self.adopted_utc_ms is None else known | {"adopted_utc_ms": self.adopted_utc_ms}
+
+    @property
+    def register(self) -> RegisterBehaviour:
+        """As the table or the site's file says, else as it was seen to behave."""
+        if self.quirks.register is not RegisterBehaviour.UNKNOWN:
+            return self.quirks.register
+        seen = {watch.behaviour for watch in self.registers.values()} - {RegisterBehaviour.UNKNOWN}
+        return seen.pop() if len(seen) == 1 else RegisterBehaviour.UNKNOWN
 
     @property
     def quirks(self) -> Quirks:
@@ -174,6 +193,8 @@ class ChargerState:
         self.is_accepted = True
         self.is_pending = False
         self.clock.reset()
+        for watch in self.registers.values():
+            watch.booted()
         self.vendor = event.vendor
         self.model = event.model
         self.serial = event.serial or self.serial
@@ -214,8 +235,11 @@ class Chargers:
         """What was remembered of chargers that may reconnect without telling again who they are."""
         for state in self.by_id.values():
             for name, value in known.get(state.charger.id, {}).items():
-                if name in state.identity() and isinstance(value, str):
+                if name in IDENTITY and isinstance(value, str):
                     setattr(state, name, value)
+                elif name == "adopted_utc_ms" and isinstance(value, int):
+                    state.adopted_utc_ms = value
+            state.is_known = state.charger.id in known
             state.apply(self.quirk_table)
 
     def get(self, charger_id: ChargerId) -> ChargerState | None:

@@ -35,6 +35,11 @@ class ClockWatch:
         self.offset_ms = 0
         self._seen.clear()
 
+    def note_live(self, reported_utc_ms: UtcMillis | None, now: Instant) -> None:
+        """A message that may have waited: only a date in the future says something of the clock."""
+        if reported_utc_ms is not None and reported_utc_ms - now.utc_ms > OFF_MS:
+            self.note(reported_utc_ms, now)
+
     def note(self, reported_utc_ms: UtcMillis | None, now: Instant) -> None:
         """A message that was made just before it was sent, as far as anybody can know."""
         if reported_utc_ms is None or reported_utc_ms < OLDEST_CREDIBLE_UTC_MS:

@@ -22,7 +22,7 @@ from edgectl.core.picture import Uplink, draw_picture
 from edgectl.core.publishing import StatePublishing
 from edgectl.core.reception import READ_BACK, Reception
 from edgectl.core.scales import ScaleWatch
-from edgectl.core.sessions import Sessions
+from edgectl.core.sessions import RegisterWatch, Sessions, Source
 from edgectl.domain.decisions import (
     Acknowledge,
     Ask,
@@ -73,7 +73,7 @@ from edgectl.domain.records import EventKept, ParkKept, PeriodState, ReceiptKept
 from edgectl.domain.remembered import ADOPTED, COMMISSIONING, FINGERPRINTS, RUNGS
 from edgectl.domain.site import OfflinePolicy, PowerKind, Site
 from edgectl.domain.time import Instant
-from edgectl.domain.units import Millis, Watts
+from edgectl.domain.units import Millis
 from edgectl.domain.views import CommissioningView, DrillView, SiteView
 from edgectl.ports import IdSource
 
@@ -162,7 +162,7 @@ class Controller:
         if state is None:
             return self._handlers[type(event)](event, now)
         if needs_correction(state.quirks):
-            event = corrected(event, state.quirks)
+            event = corrected(event, state.quirks, self.site.timezone)
         is_back = self._reception.talked(state, event)
         decisions = self._handlers[type(event)](event, now)
         return [*decisions, *self._control(now)] if is_back else decisions
@@ -261,8 +261,13 @@ class Controller:
         state = self._chargers.get(charger_id)
         if event.evse_number == 0 and state is not None and state.charger.evse_count == 1:
             event = replace(event, evse_number=1)  # 2.x need not name the only EVSE there is
+        if state is not None and not event.is_offline:
+            state.clock.note_live(event.reported_utc_ms, now)
         before = self._sessions.at(EvseId(charger_id, event.evse_number))
-        decisions = self._sessions.start(event, self._rated_w(charger_id), now)
+        is_new = state is not None and not self._sessions.has_started(event)
+        if state is not None and is_new:
+            self._register(state, event.evse_number).note(event.meter_start_wh, is_start=True)
+        decisions = self._sessions.start(event, self._source(charger_id, event.evse_number), now)
         after = self._sessions.at(EvseId(charger_id, event.evse_number))
         if before is not None and (after is None or after.id != before.id):
             self._balancing.close_session(before.evse, now)
@@ -299,7 +304,8 @@ class Controller:
                 vehicle.report(sample, self.site.voltage_mv, now)
         if vehicle is not None and event.charging_state is not None:
             vehicle.status = event.charging_state
-        decisions = self._sessions.progress(event, self._rated_w(event.call.charger), *self._period(evse), now)
+        source = self._source(event.call.charger, evse.number)
+        decisions = self._sessions.progress(event, source, *self._period(evse), now)
         self._follow_sessions(event.call.charger, now)
         if event.is_resumed and state is not None:
             # A transaction profile need not survive the restart that the transaction survived (2.1 E17).
@@ -308,7 +314,9 @@ class Controller:
 
     def _watch_values(self, state: ChargerState, evse_number: int, event: MeterValuesReported, now: Instant) -> None:
         scale = state.scales.setdefault(evse_number, ScaleWatch())
+        register = self._register(state, evse_number)
         for sample in event.samples:
+            register.note(sample.energy_wh)
             if not event.is_offline:
                 scale.note(sample, now)
         if event.samples and not event.is_offline:
@@ -316,7 +324,11 @@ class Controller:
 
     def _on_ended(self, event: TransactionEnded, now: Instant) -> list[Decision]:
         known = self._sessions.find(event.call.charger, event.transaction)
-        decisions = self._sessions.stop(event, self._rated_w(event.call.charger), now)
+        evse_number = known.evse_number if known is not None else event.evse_number or 0
+        state = self._chargers.get(event.call.charger)
+        if state is not None and evse_number:
+            self._register(state, evse_number).note(event.meter_stop_wh)
+        decisions = self._sessions.stop(event, self._source(event.call.charger, evse_number), now)
         self._follow_sessions(event.call.charger, now)
         closed = self._sessions.find(event.call.charger, event.transaction)
         is_news = closed is not None and known is not None and closed.rev != known.rev
@@ -327,10 +339,18 @@ class Controller:
             )
         return [*decisions, *self._control(now)]
 
-    def _rated_w(self, charger_id: ChargerId) -> Watts:
+    def _source(self, charger_id: ChargerId, evse_number: int) -> Source:
         state = self._chargers.get(charger_id)
-        # A session of a charger that has left the configuration is judged by the widest plug there is.
-        return self.site.power_w(state.charger, state.charger.max_ma) if state else 1_000_000
+        if state is None:
+            # A session of a charger that has left the configuration is judged by the widest plug there is.
+            return Source(1_000_000)
+        rated_w = self.site.power_w(state.charger, state.charger.max_ma)
+        watch = state.registers.get(evse_number)
+        return Source(rated_w, state.clock.offset_ms, state.adopted_utc_ms, watch.before_wh if watch else None)
+
+    @staticmethod
+    def _register(state: ChargerState, evse_number: int) -> RegisterWatch:
+        return state.registers.setdefault(evse_number, RegisterWatch())
 
     # --- actions and certificates -------------------------------------------------------------------------------------
 

@@ -7,26 +7,35 @@ from __future__ import annotations
 
 import string
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 from edgectl.domain.events import (
     Event,
     MeterValuesReported,
     Sample,
+    StatusReported,
     TokenPresented,
     TransactionEnded,
     TransactionStarted,
 )
 from edgectl.domain.ids import IdToken
 from edgectl.domain.quirks import Quirks
-from edgectl.domain.units import WattHours
+from edgectl.domain.units import UtcMillis, WattHours
 
 _EventT = TypeVar("_EventT", bound=Event)
 _PERMILLE = 1_000
+_FIRST_MS, _LAST_MS = 0, 4_102_444_800_000  # 1970 to 2100
 
 
-def corrected(event: _EventT, quirks: Quirks) -> _EventT:
-    """The same event with registers in watt-hours, without currents that do not flow, with the uid as printed on the card."""
+def corrected(event: _EventT, quirks: Quirks, timezone: str) -> _EventT:
+    """The same event with registers in watt-hours, without currents that do not flow, with the uid as printed on the card.
+
+    ``timezone`` is the site's, for a charger that tells local time as if it were UTC.
+    """
+    if quirks.has_local_time:
+        event = _in_utc(event, ZoneInfo(timezone))
     match event:
         case TransactionStarted():
             changed: Event = replace(
@@ -53,7 +62,8 @@ def corrected(event: _EventT, quirks: Quirks) -> _EventT:
 
 def needs_correction(quirks: Quirks) -> bool:
     """False for nearly every charger; then events are left alone."""
-    return quirks.energy_scale_permille != _PERMILLE or not quirks.has_currents or quirks.has_reversed_uid
+    is_other = quirks.energy_scale_permille != _PERMILLE or not quirks.has_currents
+    return is_other or quirks.has_reversed_uid or quirks.has_local_time
 
 
 def reversed_uid(token: IdToken) -> IdToken:
@@ -62,6 +72,32 @@ def reversed_uid(token: IdToken) -> IdToken:
     if len(text) % 2 or not text or not set(text) <= set(string.hexdigits):
         return token
     return IdToken("".join(text[place : place + 2] for place in range(len(text) - 2, -1, -2)))
+
+
+def _in_utc(event: _EventT, zone: ZoneInfo) -> _EventT:
+    match event:
+        case TransactionStarted() | TransactionEnded():
+            reported_utc_ms = _utc(event.reported_utc_ms, zone)
+            changed: Event = replace(event, reported_utc_ms=reported_utc_ms, samples=_dated(event.samples, zone))
+        case MeterValuesReported():
+            changed = replace(event, samples=_dated(event.samples, zone))
+        case StatusReported():
+            changed = replace(event, reported_utc_ms=_utc(event.reported_utc_ms, zone))
+        case _:
+            return event
+    return changed  # type: ignore[return-value]  # each branch replaces fields of the event it was given
+
+
+def _dated(samples: tuple[Sample, ...], zone: ZoneInfo) -> tuple[Sample, ...]:
+    return tuple(replace(sample, reported_utc_ms=_utc(sample.reported_utc_ms, zone)) for sample in samples)
+
+
+def _utc(local_ms: UtcMillis | None, zone: ZoneInfo) -> UtcMillis | None:
+    """The moment whose local time was written down as UTC. Dates that no calendar has stay as they are."""
+    if local_ms is None or not _FIRST_MS <= local_ms <= _LAST_MS:
+        return local_ms
+    local = datetime.fromtimestamp(local_ms // 1000, UTC).replace(tzinfo=zone)
+    return local_ms - round((local.utcoffset() or timedelta()).total_seconds()) * 1000
 
 
 def _token(token: IdToken | None, quirks: Quirks) -> IdToken | None:

@@ -102,6 +102,9 @@ class Reception:
         unanswered = self._setups.disconnected(event.charger, now)  # a link may be replaced before its end was noticed
         state.connect(event, now)
         self._refused.pop(event.charger, None)
+        if not state.is_known:
+            state.is_known, state.adopted_utc_ms = True, now.utc_ms
+            unanswered.append(Remember(ADOPTED, event.charger, state.identity()))
         return [*unanswered, *self._balancing.reassert(state.charger, now)]
 
     def disconnected(self, event: ChargerDisconnected, now: Instant) -> list[Decision]:

@@ -14,7 +14,8 @@ from support.small_site import CHARGER, SmallSite, small_site
 
 OURS = "Energy.Active.Import.Register,Power.Active.Import,Current.Import,Voltage,Current.Offered,SoC"
 FRESH = {
-    "1.6": {"HeartbeatInterval": "86400", "TransactionMessageAttempts": "3", "SupportedFeatureProfiles": "Core", "MeterValuesSampledData": ""},
+    "1.6": {"HeartbeatInterval": "86400", "TransactionMessageAttempts": "3",
+        "SupportedFeatureProfiles": "Core", "MeterValuesSampledData": ""},
     "2": {
         "OCPPCommCtrlr.HeartbeatInterval": "86400",
         "OCPPCommCtrlr.MessageAttempts[TransactionEvent]": "3",

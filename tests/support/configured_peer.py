@@ -50,7 +50,7 @@ class Configured:
     # --- 1.6
 
     def _get_16(self, key: list[str] | None = None) -> dict[str, Any]:
-        wanted = list(self.values) if not key else key
+        wanted = key or list(self.values)
         known = [name for name in map(self._find, wanted) if name is not None]
         return {
             "configuration_key": [{"key": k, "readonly": k in READ_ONLY, "value": self.values[k]} for k in known],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.plant import GRID, MAIN, Bench, of, plant, records
+from support.plant import GRID, MAIN, NOON_UTC_MS, Bench, of, plant, records
 
 from edgectl.core.controller import Controller
 from edgectl.domain.decisions import InstallFallback, Remember, SetLimit
@@ -334,7 +334,8 @@ def test_an_unanswered_raise_counts_as_if_it_had_arrived(outcome: Outcome) -> No
 
 def test_who_a_charger_is_is_remembered_once_and_known_after_a_restart() -> None:
     bench = Bench(plant("A"))
-    (told,) = of(Remember, [d for d in bench.boot("A") if isinstance(d, Remember) and d.kind == "adopted-chargers"])
+    came, told = of(Remember, [d for d in bench.boot("A") if isinstance(d, Remember) and d.kind == "adopted-chargers"])
+    assert came.document["adopted_utc_ms"] == told.document["adopted_utc_ms"] == NOON_UTC_MS
     assert told.document["vendor"] == "Vendor"
     bench.drop("A")
     assert [d for d in bench.boot("A") if isinstance(d, Remember)] == []

@@ -203,15 +203,15 @@ def test_registers_are_scaled_wherever_they_occur() -> None:
     started = TransactionStarted(CALL, 1, 1, TAG, 12, None, samples=(Sample(energy_wh=13),))
     ended = TransactionEnded(CALL, None, None, 15, None, "Local", samples=(Sample(energy_wh=15),))
     values = MeterValuesReported(CALL, 1, None, (Sample(energy_wh=14), Sample()))
-    assert corrected(started, quirks).meter_start_wh == 12_000
-    assert corrected(started, quirks).samples[0].energy_wh == 13_000
-    assert corrected(ended, quirks).meter_stop_wh == 15_000
-    assert [sample.energy_wh for sample in corrected(values, quirks).samples] == [14_000, None]
+    assert corrected(started, quirks, "UTC").meter_start_wh == 12_000
+    assert corrected(started, quirks, "UTC").samples[0].energy_wh == 13_000
+    assert corrected(ended, quirks, "UTC").meter_stop_wh == 15_000
+    assert [sample.energy_wh for sample in corrected(values, quirks, "UTC").samples] == [14_000, None]
 
 
 def test_currents_that_do_not_flow_are_dropped_and_power_is_kept() -> None:
     sample = Sample(current_ma=Phases.uniform(5), current_single_ma=3, power_w=700)
-    (kept,) = corrected(MeterValuesReported(CALL, 1, None, (sample,)), Quirks(has_currents=False)).samples
+    (kept,) = corrected(MeterValuesReported(CALL, 1, None, (sample,)), Quirks(has_currents=False), "UTC").samples
     assert (kept.current_ma, kept.current_single_ma, kept.power_w) == (None, None, 700)
 
 

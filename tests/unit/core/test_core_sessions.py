@@ -169,7 +169,7 @@ def test_energy_from_a_lying_register_is_explained_and_flagged(
 
 @pytest.mark.parametrize(
     ("reported", "flag"),
-    [(0, "clock-lost"), (None, "clock-missing"), (NOON_UTC_MS + 24 * HOUR_MS, "clock-ahead")],
+    [(0, "clock-lost"), (None, "clock-missing"), (NOON_UTC_MS + 24 * HOUR_MS, "clock-corrected")],
 )
 def test_an_incredible_clock_is_replaced_by_ours_and_flagged(bench: Bench, reported: int | None, flag: str) -> None:
     session = kept_session(bench.start("A", reported_utc_ms=reported))  # type: ignore[arg-type]

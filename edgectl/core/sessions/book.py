@@ -1,0 +1,128 @@
+"""Which session is meant: found by the charger's reference, by the EVSE, or by the content of the message."""
+
+from __future__ import annotations
+
+from edgectl.domain.events import TransactionEnded, TransactionStarted
+from edgectl.domain.ids import ChargerId, EvseId, SessionId, TransactionRef, same_token
+from edgectl.domain.records import Restored, Session
+from edgectl.domain.units import Millis
+
+RECENT_COUNT = 2_000
+"""Closed sessions remembered for repeats: more than a charger's queue (100 entries is common) times a site's chargers."""
+
+
+class SessionBook:
+    """All open sessions and the recently closed ones. ``open`` and ``recent`` are for reading; ``put`` and ``close`` write."""
+
+    def __init__(self, restored: Restored) -> None:
+        self.open: dict[SessionId, Session] = {}
+        self.recent: dict[SessionId, Session] = {}
+        self.closed_mono_ms: dict[SessionId, Millis] = {}
+        """When a session ended on our own watch, for what may still come after its end."""
+        self._at: dict[EvseId, SessionId] = {}
+        self._by_reference: dict[tuple[ChargerId, TransactionRef], SessionId] = {}
+        self._by_start: dict[tuple[ChargerId, str], SessionId] = {}
+        self._by_stop: dict[tuple[ChargerId, str], SessionId] = {}
+        for session in restored.recent_sessions[-RECENT_COUNT:]:
+            self.close(session)
+        for session in restored.open_sessions:
+            self.put(session)
+
+    # --- questions ----------------------------------------------------------------------------------------------------
+
+    def at(self, evse: EvseId) -> Session | None:
+        """The open session of an EVSE."""
+        id_ = self._at.get(evse)
+        return None if id_ is None else self.open.get(id_)
+
+    def find(self, charger: ChargerId, transaction: TransactionRef | None) -> Session | None:
+        """An open or recent session by the charger's own reference."""
+        return None if transaction is None else self._known(self._by_reference.get((charger, transaction)))
+
+    def by_start(self, charger: ChargerId, key: str) -> Session | None:
+        return self._known(self._by_start.get((charger, key)))
+
+    def by_stop(self, charger: ChargerId, key: str) -> Session | None:
+        """A closed session that was ended by exactly this."""
+        return self._known(self._by_stop.get((charger, key)))
+
+    def retried(self, event: TransactionStarted) -> Session | None:
+        """The open session of which this start is a retry: the charger set its clock meanwhile, all else is the same."""
+        here = self.at(EvseId(event.call.charger, event.evse_number))
+        is_same = (
+            here is not None
+            and event.meter_start_wh is not None
+            and here.meter_start_wh == event.meter_start_wh
+            and here.energy_wh == 0
+            and here.id_token is not None
+            and event.token is not None
+            and same_token(here.id_token, event.token)
+        )
+        return here if is_same else None
+
+    def began_unseen(self, event: TransactionStarted, started_utc_ms: int, slack_ms: Millis) -> Session | None:
+        """The open session that we know by its values alone, and whose start this can be."""
+        here = self.at(EvseId(event.call.charger, event.evse_number))
+        if here is None or here.start_key or "start-missing" not in here.flags:
+            return None
+        is_same_driver = event.token is None or here.id_token is None or same_token(event.token, here.id_token)
+        is_before = started_utc_ms <= here.started_utc_ms + slack_ms
+        start_wh, first_wh = event.meter_start_wh, here.meter_start_wh
+        is_below = start_wh is None or first_wh is None or start_wh <= first_wh
+        return here if is_same_driver and is_before and is_below else None
+
+    def matching(self, event: TransactionEnded) -> Session | None:
+        """A stop with -1, 0 or a foreign id: exactly one open session it can belong to, or none."""
+        candidates = [
+            session
+            for session in self.open.values()
+            if session.charger == event.call.charger
+            and (event.evse_number is None or session.evse_number == event.evse_number)
+            and (event.token is None or session.id_token is None or same_token(event.token, session.id_token))
+            and (event.meter_stop_wh is None or (session.meter_last_wh or 0) <= event.meter_stop_wh)
+            and (event.reported_utc_ms is None or session.started_utc_ms <= event.reported_utc_ms)
+        ]
+        return candidates[0] if len(candidates) == 1 else None
+
+    def _known(self, id_: SessionId | None) -> Session | None:
+        return None if id_ is None else self.open.get(id_) or self.recent.get(id_)
+
+    # --- changes ------------------------------------------------------------------------------------------------------
+
+    def put(self, session: Session) -> None:
+        """An open session, new or changed."""
+        known = self.open.get(session.id)
+        self.open[session.id] = session
+        if known is None or known.evse_number != session.evse_number or known.start_key != session.start_key:
+            self._at[session.evse] = session.id
+            self._index(session)
+
+    def close(self, session: Session, mono_ms: Millis | None = None) -> None:
+        """A closed session, new or changed. The oldest is forgotten when there are too many."""
+        gone = self.open.pop(session.id, None)
+        if gone is not None and self._at.get(gone.evse) == session.id:
+            del self._at[gone.evse]
+        self.recent[session.id] = session
+        if mono_ms is not None:
+            self.closed_mono_ms[session.id] = mono_ms
+        self._index(session)
+        if session.stop_key:
+            self._by_stop[session.charger, session.stop_key] = session.id
+        while len(self.recent) > RECENT_COUNT:
+            self._forget(next(iter(self.recent)))
+
+    def _index(self, session: Session) -> None:
+        if session.transaction:
+            self._by_reference[session.charger, session.transaction] = session.id
+        if session.start_key:
+            self._by_start[session.charger, session.start_key] = session.id
+
+    def _forget(self, id_: SessionId) -> None:
+        session = self.recent.pop(id_)
+        self.closed_mono_ms.pop(id_, None)
+        if self._by_reference.get((session.charger, session.transaction)) == id_:
+            del self._by_reference[session.charger, session.transaction]
+        if self._by_start.get((session.charger, session.start_key)) == id_:
+            del self._by_start[session.charger, session.start_key]
+        if self._by_stop.get((session.charger, session.stop_key)) == id_:
+            del self._by_stop[session.charger, session.stop_key]
