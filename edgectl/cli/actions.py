@@ -230,6 +230,9 @@ def local_list() -> None:
 
 local_list.add_command(simple("version", "Which version it has.", only_charger, action="get-local-list-version"))
 local_list.add_command(
+    simple("sync", "Give it the tokens of the site's file, if it has others.", only_charger, action="sync-local-list")
+)
+local_list.add_command(
     simple(
         "send",
         "Send a list: a JSON array of {token, status, expires, group}.",

@@ -116,7 +116,7 @@ def chargers_and_strangers(found: dict[str, Any]) -> RenderableType:
 def charger(found: dict[str, Any]) -> RenderableType:
     names = (
         "circuit", "protocol", "peer", "security_profile", "vendor", "model", "serial", "firmware", "fallback", "register",
-        "link_count", "clock_offset_ms", "detail",
+        "link_count", "clock_offset_ms", "local_list", "detail",
     )  # fmt: skip
     rows = [(name.replace("_", " "), "-" if found[name] in {None, ""} else found[name]) for name in names]
     rows += [("quirk", f"{name}: {why}") for name, why in found["quirks"]]

@@ -17,6 +17,7 @@ from edgectl.core.commissioning import COMMISSION, Policy, Setups
 from edgectl.core.corrections import corrected, needs_correction
 from edgectl.core.drill import DRILL, Drills
 from edgectl.core.ladder import Rung
+from edgectl.core.local_lists import LOCAL_LIST, LocalLists
 from edgectl.core.meters import Meters
 from edgectl.core.picture import Uplink, draw_picture
 from edgectl.core.publishing import StatePublishing
@@ -112,11 +113,17 @@ class Controller:
             if rung is not None:
                 self._balancing.containment.learned[ChargerId(name)] = rung
         self._alarms = Alarms()
-        own = {"drill": self._begin_drill, "commission": self._begin_setup, "restore": self._begin_restore}
+        own = {
+            "drill": self._begin_drill,
+            "commission": self._begin_setup,
+            "restore": self._begin_restore,
+            "sync-local-list": self._begin_list,
+        }
         self._actions = Actions(self._sessions, own)
         self._certificates = Certificates()
         self._drills = Drills(self._chargers, self._balancing, memory.get(FINGERPRINTS, {}))
         self._setups = Setups(self._chargers, _policy(site), self._heartbeat_s, memory.get(COMMISSIONING, {}))
+        self._local_lists = LocalLists(site, self._chargers)
         self._reception = Reception(
             site, self._chargers, self._balancing, self._drills, self._setups, self._alarms, heartbeat_s, now
         )
@@ -183,8 +190,8 @@ class Controller:
             now=now,
         )
 
-    def _about(self, charger: ChargerId) -> tuple[CommissioningView, DrillView]:
-        return self._setups.view(charger), self._drills.view(charger)
+    def _about(self, charger: ChargerId) -> tuple[CommissioningView, DrillView, str]:
+        return self._setups.view(charger), self._drills.view(charger), self._local_lists.words(charger)
 
     def serial_of(self, charger: ChargerId) -> str | None:
         """The serial number a charger is known by."""
@@ -197,6 +204,7 @@ class Controller:
         return self._reception.connected(event, now)
 
     def _on_disconnected(self, event: ChargerDisconnected, now: Instant) -> list[Decision]:
+        self._local_lists.lost(event.charger)
         return [*self._reception.disconnected(event, now), *self._control(now)]
 
     def _on_refused(self, event: ChargerRefused, now: Instant) -> list[Decision]:
@@ -226,6 +234,8 @@ class Controller:
             return self._actions.answered(event, now)
         if event.ask_id.startswith(COMMISSION):
             return self._setups.answered(event, now)
+        if event.ask_id.startswith(LOCAL_LIST):
+            return self._local_lists.answered(event)
         if event.ask_id.startswith(READ_BACK):
             return self._reception.read_back(event, now)
         if event.ask_id.startswith(DRILL):
@@ -366,6 +376,9 @@ class Controller:
     def _begin_restore(self, state: ChargerState, now: Instant) -> tuple[str, list[Decision]]:
         return ("a drill is under way", []) if self._drills.is_running(state.charger.id) else self._setups.restore(state, now)
 
+    def _begin_list(self, state: ChargerState, _now: Instant) -> tuple[str, list[Decision]]:
+        return self._local_lists.begin(state, self._setups.of(state.charger.id).facts)
+
     def _begin_drill(self, state: ChargerState, now: Instant) -> tuple[str, list[Decision]]:
         if self._setups.is_busy(state.charger.id):
             return "a set-up is under way", []
@@ -411,6 +424,8 @@ class Controller:
             decisions += self._reception.watch(state, now)
             is_idle = all(evse not in self._balancing.vehicles for evse in state.charger.evses)
             decisions += self._setups.tick(state, now, is_idle=is_idle)
+            if state.is_greeted and not state.is_list_told and self._is_set_up(state):
+                decisions += self._begin_list(state, now)[1]
         for meter in self._meters.by_id.values():
             is_lost = meter.current_ma(now) is None
             decisions += self._alarms.set("meter-lost", meter.meter.id, is_lost, meter.trouble or "reading too old", now)
@@ -418,6 +433,10 @@ class Controller:
             is_over = circuit.over_limit_ms(now) >= OVER_LIMIT_ALARM_MS
             decisions += self._alarms.set("circuit-over-limit", circuit.circuit.id, is_over, "measured above its limit", now)
         return [*decisions, *self._publishing.changes(self.picture(now), now)]
+
+    def _is_set_up(self, state: ChargerState) -> bool:
+        is_free = state.is_accepted and state.quirks.is_configured and not self._drills.is_running(state.charger.id)
+        return is_free and not self._setups.is_busy(state.charger.id)
 
     def _remember_rungs(self, now: Instant) -> list[Decision]:
         news = self._balancing.containment.learn(now)
@@ -502,6 +521,7 @@ class Controller:
         self._authorization.reload(event.site)
         self._balancing.reload(event.site)
         self._setups.reload(_policy(event.site))
+        self._local_lists.reload(event.site)
         for session in self._sessions.open.values():
             self._follow_sessions(session.charger, now)
         return self._control(now)

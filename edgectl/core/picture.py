@@ -38,7 +38,7 @@ class Uplink:
     detail: str
 
 
-About: TypeAlias = Callable[[ChargerId], tuple[CommissioningView, DrillView]]
+About: TypeAlias = Callable[[ChargerId], tuple[CommissioningView, DrillView, str]]
 """What is known of a charger's configuration, and of its behaviour."""
 
 
@@ -133,7 +133,7 @@ def _meter(state: MeterState, now: Instant) -> MeterView:
 
 
 def _charger(
-    state: ChargerState, balancing: Balancing, sessions: Sessions, about: tuple[CommissioningView, DrillView], now: Instant
+    state: ChargerState, balancing: Balancing, sessions: Sessions, about: tuple[CommissioningView, DrillView, str], now: Instant
 ) -> ChargerView:
     charger = state.charger
     return ChargerView(
@@ -158,6 +158,7 @@ def _charger(
         register=state.register.value,
         commissioning=about[0],
         drill=about[1],
+        local_list=about[2],
         evses=tuple(_evse(state, evse, balancing, sessions, now) for evse in charger.evses),
     )
 

@@ -152,6 +152,8 @@ class ChargerView:
     """How its energy register was seen to behave: ``unknown``, ``lifetime``, ``boot`` or ``session``."""
     commissioning: CommissioningView
     drill: DrillView
+    local_list: str
+    """How its own list of tokens stands, in words."""
     evses: tuple[EvseView, ...]
 
 
