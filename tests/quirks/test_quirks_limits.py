@@ -158,3 +158,86 @@ def test_q54_an_answer_that_never_comes_leaves_the_limit_unconfirmed() -> None:
         assert Outcome.TIMEOUT in {answer.outcome for answer in yard.of(LimitAnswered)}
 
     play(script, station("mute-profiles"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "quirks"),
+    [("level-zero-only", {"stack_level": 0}), ("relative-only", {"kind": "relative"})],
+)
+def test_q39_profiles_are_written_the_way_the_charger_takes_them(fault: str, quirks: dict[str, Any]) -> None:
+    async def script(yard: Yard) -> None:
+        await yard.seconds(20)
+        await charging(yard)
+        await yard.seconds(60)
+        assert not yard.alarms & {"limits-ignored", "limit-refused", "fallback-refused"}
+        assert 6 <= drawn_a(yard) <= 25
+        assert yard.depot.circuits[GRID].breaker.longest_over_s <= 5
+
+    play(script, station(fault), limit_a=40, building_a=20, quirks=quirks)
+
+
+def test_q43_nothing_we_send_has_a_null_in_it() -> None:
+    async def script(yard: Yard) -> None:
+        await yard.seconds(120)
+        await charging(yard)
+        for name, arguments in (
+            ("clear-cache", {}), ("get-configuration", {}), ("trigger", {"message": "Heartbeat"}), ("unlock", {"evse": "1"}),
+            ("availability", {"state": "operative"}), ("get-composite-schedule", {"evse": "1", "duration": "60"}),
+        ):  # fmt: skip
+            await yard.act(name, **arguments)
+        await yard.seconds(60)
+        assert yard.station.restart_count == 0
+
+    play(script, station("crashes-on-null"))
+
+
+def test_q43_a_remote_start_brings_its_limit_in_a_message_of_its_own() -> None:
+    async def script(yard: Yard) -> None:
+        await yard.seconds(30)
+        yard.plug(token="04UNKNOWN")  # refused; the driver waits, and is started by a person
+        await yard.seconds(20)
+        answer = await yard.act("start", token="04A1", evse="1")
+        assert answer.outcome is Outcome.ACCEPTED
+        await yard.until(lambda: yard.charger.evses[0].session is not None, "a session")
+        await yard.seconds(60)
+        assert 6 <= drawn_a(yard) <= 25
+
+    play(script, station("no-start-profile"), limit_a=40, building_a=20)
+
+
+def test_q44_raises_wait_where_each_wears_the_flash_and_the_fallback_is_written_once() -> None:
+    async def script(yard: Yard) -> None:
+        await yard.seconds(60)
+        await charging(yard)
+        yard.depot.circuits[GRID].building.machine_a = 0
+        count, orders = yard.station.limits_received, len(yard.decided(SetLimit))
+        building = yard.depot.circuits[GRID].building
+        for minute in range(30):  # it asks for another limit every ten seconds
+            for step in range(6):
+                building.base_a = 20 + (minute * 6 + step) % 7
+                await yard.seconds(10)
+        raised = sum(
+            later.limit_ma > earlier.limit_ma
+            for earlier, later in zip(yard.decided(SetLimit)[orders:], yard.decided(SetLimit)[orders + 1 :], strict=False)
+        )
+        assert raised <= 30 * 60 // 120 + 1
+        assert yard.station.limits_received - count <= 100
+        assert len(yard.decided(InstallFallback)) == 1
+        assert yard.depot.circuits[GRID].breaker.longest_over_s <= 5
+
+    play(script, station(), limit_a=40, building_a=20, quirks={"write_interval_ms": 120_000})
+
+
+def test_q46_when_we_are_gone_every_charger_falls_to_its_fallback_and_the_breaker_holds() -> None:
+    async def script(yard: Yard) -> None:
+        await yard.seconds(60)
+        for number in range(3):
+            await charging(yard, number)
+        await yard.seconds(60)
+        assert sum(drawn_a(yard, number) for number in range(3)) > 30
+        await yard.kill_daemon()
+        await yard.seconds(15 * 60)
+        assert all(drawn_a(yard, number) <= 6.1 for number in range(3))
+        assert yard.depot.circuits[GRID].breaker.longest_over_s <= 5
+
+    play(script, *(station(name=f"CP-{number}") for number in (1, 2, 3)), limit_a=63, building_a=20)

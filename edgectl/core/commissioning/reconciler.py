@@ -27,6 +27,7 @@ BLAMED_MS: Millis = 60_000
 """A restart or a lost link this soon after a write is taken to be its doing."""
 SETUPS_COUNT, SETUPS_MS = 3, 10 * 60_000
 """More set-ups than this in that time are a charger that restarts and restarts: it is left alone."""
+LINK_LOST = "the link was lost; it goes on when the charger is back"
 PENDING_MS: Millis = 20_000
 """The longest a 2.x station is held pending: its transactions wait meanwhile."""
 
@@ -130,14 +131,15 @@ class Reconciler:
         """The link is gone; what it was asked stays unanswered."""
         self._pending_since = None
         if self._run is None:
-            self._last_write = None
             return []
-        return self._end("stopped", "the link was lost; it goes on when the charger is back", now)
+        return self._end("stopped", LINK_LOST, now)
 
     def answered(self, event: RequestAnswered, now: Instant) -> list[Decision]:
         run = self._run
         if run is None or event.ask_id != run.asked_id or not isinstance(run.step, AskFor):
             return []
+        if event.outcome is Outcome.DISCONNECTED:
+            return self._end("stopped", LINK_LOST, now)
         return self._next(Told(event.outcome, event.status, event.detail, now.utc_ms), now)
 
     def reported(self, pairs: tuple[tuple[str, str], ...], now: Instant) -> list[Decision]:

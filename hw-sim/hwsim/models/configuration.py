@@ -34,7 +34,8 @@ WHOLE_NUMBERS = frozenset(
 class Configuration:
     """Key and value, as text. ``get`` answers GetConfiguration, ``change`` ChangeConfiguration."""
 
-    def __init__(self, **differences: str) -> None:
+    def __init__(self, faults: frozenset[str] = frozenset(), **differences: str) -> None:
+        self.faults = faults
         self.values = {
             "AuthorizeRemoteTxRequests": "false",
             "ChargeProfileMaxStackLevel": "8",
@@ -64,6 +65,14 @@ class Configuration:
             "WebSocketPingInterval": "30",
             **differences,
         }
+        if "own-spelling" in faults:
+            self.values["ConnectionTimeout"] = self.values.pop("ConnectionTimeOut")
+        if "four-keys" in faults:
+            self.values["GetConfigurationMaxKeys"] = "4"
+        if "long-values" in faults:
+            self.values["VendorPages"] = "/".join(["https://simulated.example"] * 36)
+        if "list-of-five" in faults:
+            self.values["SendLocalListMaxLength"] = "5"
 
     def number(self, key: str) -> int:
         return int(self.values[key])
@@ -83,6 +92,8 @@ class Configuration:
         """``Accepted``, ``Rejected`` or ``NotSupported``."""
         if key not in self.values:
             return "NotSupported"
+        if "rejects-writes" in self.faults or ("one-bad-measurand" in self.faults and "Voltage" in value):
+            return "Rejected"
         if key in READ_ONLY or (key in WHOLE_NUMBERS and not (value.isascii() and value.isdecimal())):
             return "Rejected"
         self.values[key] = value

@@ -89,6 +89,8 @@ class Evse:
             energy = {"value": repr(self.register_wh / 1000), "measurand": "Energy.Active.Import.Register", "unit": "kWh"}
         else:
             energy = {"value": str(int(self.register_wh)), "measurand": "Energy.Active.Import.Register", "unit": "Wh"}
+        if "odd-values" in self.faults:
+            return self._odd(car)
         power_w = car.drawn_a * VOLTAGE_V * min(car.phase_count, len(self.wiring))
         found = [energy, {"value": f"{power_w:.0f}", "measurand": "Power.Active.Import", "unit": "W"}]
         if "no-currents" in self.faults:
@@ -99,3 +101,12 @@ class Evse:
             current_a = car.drawn_a if own < car.phase_count else 0.0
             found.append({"value": f"{current_a:.2f}", "measurand": "Current.Import", "unit": "A", "phase": f"L{own + 1}"})
         return found
+
+    def _odd(self, car: Car) -> list[dict[str, Any]]:
+        """What some firmware takes for sampled values."""
+        return [
+            {"value": int(self.register_wh), "measurand": "Energy.Active.Import.Register", "context": "Sample.Periodical"},
+            {"value": "", "measurand": "Voltage", "unit": "V"},
+            {"value": f"{car.drawn_a:.1f}", "measurand": "Current.Import", "unit": "A", "phase": "L1", "location": "Plug"},
+            {"value": "21", "measurand": "Mood", "unit": "Celsius"},
+        ]

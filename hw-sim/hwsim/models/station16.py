@@ -24,6 +24,8 @@ from hwsim.models.profiles import ProfileStore
 ANSWER_TIMEOUT_S = 30.0
 RESET_S = 1.0
 """From the answer to a Reset until the link closes."""
+EARLY_S = 1.0
+"""After a boot a unit with ``restart-on-early-call`` cannot be asked anything for so long."""
 QUEUED_VALUES_MAX = 100
 """Messages that may wait when another MeterValues would join them: it is dropped, transaction messages never are."""
 
@@ -75,15 +77,20 @@ class Station16:
         """Of each connector."""
         self.faults = personalities.check(faults)
         self.evses = {
-            number: Evse(number, wiring, faults, register_wh=rng.randrange(1000, 900_000)) for number in range(1, evse_count + 1)
+            number: Evse(number, wiring, self.faults, register_wh=rng.randrange(1000, 900_000))
+            for number in range(1, evse_count + 1)
         }
-        self.profiles = ProfileStore(capacity=2 if "profile-table-full" in faults else 32)
+        self.profiles = ProfileStore(capacity=2 if "profile-table-full" in self.faults else 32)
         self.configuration = Configuration(
-            NumberOfConnectors=str(evse_count), MeterValueSampleInterval=str(max(1, round(meter_interval_s)))
+            self.faults, NumberOfConnectors=str(evse_count), MeterValueSampleInterval=str(max(1, round(meter_interval_s)))
         )
         self.known_tokens = known_tokens
         """Whom it lets charge while it cannot ask."""
-        self.list_version = 0
+        self.list_version: int = 0
+        self.list_messages: list[str] = []
+        """How each local list came: ``Full`` or ``Differential``."""
+        self.vendor, self.model, self.firmware = "Simulated", "Box 16", "1.0"
+        self.restart_count = 0
         self.is_connected = False
         self.is_booted = False
         self.is_powered = True
@@ -104,12 +111,15 @@ class Station16:
         self._message_number = rng.randrange(1, 1_000_000)
         self._has_booted_before = False
         self._closes_link = False
-        self._has_sent_orphan = "orphan-stop" not in faults
+        self._has_sent_orphan = "orphan-stop" not in self.faults
         self._boot_at_s = float("inf")
         self._beat_at_s = float("inf")
         self._reset_at_s = float("inf")
         self._meter_at_s: dict[int, float] = {}
         self._advanced_s: float | None = None
+        self._linked_at_s = 0.0
+        self._booted_at_s = 0.0
+        self._flap_at_s = 0.0
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -123,12 +133,14 @@ class Station16:
 
     def connected(self, now_s: float) -> None:
         self.is_connected = True
+        self._linked_at_s = now_s
         self._closes_link = False
         self._pending = None
         self._outgoing.clear()
         self._urgent.clear()
         for evse in self.evses.values():
-            evse.told_status = ""
+            if "silent-after-reconnect" not in self.faults:
+                evse.told_status = ""
         if self._has_booted_before:
             self.is_booted = True
             self.report_statuses(now_s)
@@ -140,10 +152,10 @@ class Station16:
         self.is_booted = False
         self._boot_at_s = float("inf")
         payload = {
-            "chargePointVendor": "Simulated",
-            "chargePointModel": "Box 16",
-            "firmwareVersion": "1.0",
-            "chargePointSerialNumber": self.identity,
+            "chargePointVendor": self.vendor,
+            "chargePointModel": self.model,
+            "firmwareVersion": self.firmware,
+            "chargePointSerialNumber": self.identity.ljust(60, "X") if "long-fields" in self.faults else self.identity,
         }
         self._urgent.appendleft(("BootNotification", payload, None))
         self._pump(now_s)
@@ -185,13 +197,22 @@ class Station16:
             self.stop(evse, f"{kind}Reset", now_s)
         self._reset_at_s = now_s + RESET_S
 
+    def crash(self) -> None:
+        """Restart at once, without a word."""
+        self._restart()
+        self._closes_link = self.is_connected
+
     def _restart(self) -> None:
+        self.restart_count += 1
         self.profiles.forget(keep_persistent="forget-on-reboot" not in self.faults)
         self._has_booted_before = self._has_booted_before and "no-boot" in self.faults
 
     def received(self, text: str, now_s: float) -> None:
         frame = json.loads(text)
         pending = self._pending
+        if "crashes-on-null" in self.faults and ("null" in text.replace('"null"', "")):
+            self.crash()
+            return
         if frame[0] == 2:
             self._on_call(frame[1], frame[2], frame[3], now_s)
         elif pending is not None and frame[1] == pending.message_id:
@@ -228,6 +249,8 @@ class Station16:
             transaction = message.transaction
             if transaction is not None and (message.action == "StopTransaction" or "no-transaction-id" not in self.faults):
                 payload["transactionId"] = -1 if transaction.id is None else transaction.id
+                if "wrong-stop-id" in self.faults and message.action == "StopTransaction":
+                    payload["transactionId"] += 1_000_000
             message.attempts += 1
             is_repeat = message.attempts > 1 and "same-id-retry" in self.faults
             message_id = message.message_id if is_repeat else self._new_id()
@@ -277,7 +300,13 @@ class Station16:
         if payload["status"] != "Accepted":
             self._boot_at_s = now_s + float(payload["interval"])
             return
+        is_first = not self._has_booted_before
         self.is_booted = self._has_booted_before = True
+        self._booted_at_s = now_s
+        if "endless-boots" in self.faults and now_s - self._linked_at_s < 600:
+            self._boot_at_s = now_s + 5
+        if "dumps-history" in self.faults and is_first:
+            self._dump_history(now_s)
         self.configuration.values["HeartbeatInterval"] = str(max(10, payload["interval"]))
         self._beat_at_s = now_s + self.configuration.number("HeartbeatInterval")
         self.report_statuses(now_s)
@@ -286,6 +315,15 @@ class Station16:
             unknown = Transaction("04FF", now_s, self.wall_s(now_s), 0, id=self._rng.randrange(10**8, 10**9))
             stop = {"meterStop": 4_200, "timestamp": self.stamp(now_s), "reason": "Local"}
             self._queue.append(_Message("StopTransaction", stop, unknown))
+
+    def _dump_history(self, now_s: float) -> None:
+        for number in range(20):
+            began_s = now_s - (400 - number) * 86_400
+            old = Transaction("04OLD", began_s, self.wall_s(began_s), 1_000 * number)
+            payload = {"connectorId": 1, "idTag": old.token, "meterStart": old.meter_start_wh, "timestamp": self.stamp(began_s)}
+            self._queue.append(_Message("StartTransaction", payload, begins=old))
+            stop = {"idTag": old.token, "meterStop": old.meter_start_wh + 900, "timestamp": self.stamp(began_s + 3_600)}
+            self._queue.append(_Message("StopTransaction", stop, old))
 
     def _done(self, message: _Message) -> None:
         if not self._queue or self._queue[0] is not message:
@@ -312,6 +350,9 @@ class Station16:
     # --- calls of the server ------------------------------------------------------------------------------------------
 
     def _on_call(self, message_id: str, action: str, payload: dict[str, Any], now_s: float) -> None:
+        if "restart-on-early-call" in self.faults and (not self.is_booted or now_s - self._booted_at_s < EARLY_S):
+            self.crash()
+            return
         answer = station16_requests.answer(self, action, payload, now_s)
         if answer is None:
             return
@@ -322,6 +363,8 @@ class Station16:
             self._emit(frame)
 
     def beat(self) -> None:
+        if "never-beats" in self.faults:
+            return
         self._urgent.append(("Heartbeat", {}, None))
 
     def measure_soon(self, number: int, now_s: float) -> None:
@@ -347,17 +390,26 @@ class Station16:
             return
         if self.is_connected and self.is_booted:
             evse.is_authorising = True
-            self._urgent.append(("Authorize", {"idTag": car.token}, (evse, car.token)))
+            self._urgent.append(("Authorize", {"idTag": self.read(car.token)}, (evse, car.token)))
             self._pump(now_s)
         elif car.token in self.known_tokens:
             self.start(evse, car.token, now_s)
+
+    def read(self, token: str) -> str:
+        """What its reader makes of a card, as it says it this time."""
+        if "reversed-tokens" in self.faults:
+            return "".join(reversed([token[place : place + 2] for place in range(0, len(token), 2)]))
+        if "upper-case-tokens" in self.faults:
+            return token.upper() if self._rng.random() < 0.5 else token.lower()
+        return token.ljust(40, "0") if "long-fields" in self.faults else token
 
     def unplug(self, number: int, now_s: float) -> Car | None:
         evse = self.evses[number]
         self.stop(evse, "EVDisconnected", now_s)
         evse.open_contactor(now_s)
         car, evse.car = evse.car, None
-        self._set_status(evse, "Available" if evse.is_operative else "Unavailable", now_s)
+        if "stuck-finishing" not in self.faults:
+            self._set_status(evse, "Available" if evse.is_operative else "Unavailable", now_s)
         return car
 
     def start(self, evse: Evse, token: str, now_s: float) -> None:
@@ -369,13 +421,16 @@ class Station16:
         transaction = Transaction(token, now_s, self.wall_s(now_s), int(evse.register_wh))
         evse.transaction = transaction
         self.started_transactions += 1
+        if "lose-start" in self.faults:
+            transaction.id = self._rng.randrange(10**5, 10**6)
         payload = {
             "connectorId": evse.number,
-            "idTag": token,
+            "idTag": self.read(token),
             "meterStart": transaction.meter_start_wh,
             "timestamp": self.stamp(now_s),
         }
-        self._queue.append(_Message("StartTransaction", payload, begins=transaction))
+        if "lose-start" not in self.faults:
+            self._queue.append(_Message("StartTransaction", payload, begins=transaction))
         self._meter_at_s[evse.number] = now_s + self.configuration.number("MeterValueSampleInterval")
         self._set_status(evse, "Charging", now_s)
         self._pump(now_s)
@@ -389,12 +444,15 @@ class Station16:
         self.profiles.end_transaction(evse.number)
         self._meter_at_s.pop(evse.number, None)
         payload = {
-            "idTag": transaction.token,
+            "idTag": self.read(transaction.token),
             "meterStop": int(evse.register_wh),
             "timestamp": self.stamp(now_s),
             "reason": reason,
         }
         self._queue.append(_Message("StopTransaction", payload, transaction))
+        if "values-after-stop" in self.faults:
+            values = {"timestamp": self.stamp(now_s), "sampledValue": evse.samples()}
+            self._queue.append(_Message("MeterValues", {"connectorId": evse.number, "meterValue": [values]}, transaction))
         evse.open_contactor(now_s)
         self._set_status(evse, "Finishing", now_s)
         self._pump(now_s)
@@ -431,12 +489,30 @@ class Station16:
         if pending is not None and now_s >= pending.until_s:
             self._pending = None
             self._on_error(pending.action, pending.context, now_s)
+        if "drops-every-40-s" in self.faults and now_s - self._linked_at_s >= 40:
+            self._closes_link = True
         if now_s >= self._boot_at_s:
             self.boot(now_s)
+        self._flap(now_s)
         if self.is_booted and now_s >= self._beat_at_s:
             self._beat_at_s = now_s + self.configuration.number("HeartbeatInterval")
             self.beat()
         self._pump(now_s)
+
+    def _flap(self, now_s: float) -> None:
+        """States that come and go and mean nothing."""
+        odd = "Faulted" if "flapping-fault" in self.faults else "Available" if "phantom-plugs" in self.faults else ""
+        if not odd or not self.is_booted or now_s < self._flap_at_s:
+            return
+        for evse in self.evses.values():
+            is_odd = evse.told_status == odd
+            self._flap_at_s = now_s + (2 if is_odd else 1)
+            if evse.transaction is None and odd == "Available":
+                continue
+            evse.told_status = evse.status if is_odd else odd
+            code = "GroundFailure" if evse.told_status == "Faulted" else "NoError"
+            told = {"connectorId": evse.number, "errorCode": code, "status": evse.told_status, "timestamp": self.stamp(now_s)}
+            self._urgent.append(("StatusNotification", told, None))
 
     def limit_a(self, number: int, now_s: float) -> float:
         """The effective limit of a connector per phase. The station's maximum is shared by those that charge."""
@@ -469,7 +545,7 @@ class Station16:
 
     def _measure(self, evse: Evse, now_s: float) -> None:
         values = {"timestamp": self.stamp(now_s), "sampledValue": evse.samples()}
-        if len(self._queue) < QUEUED_VALUES_MAX:
+        if len(self._queue) < (12 if "small-queue" in self.faults else QUEUED_VALUES_MAX):
             payload = {"connectorId": evse.number, "meterValue": [values]}
             self._queue.append(_Message("MeterValues", payload, evse.transaction))
 
@@ -477,7 +553,8 @@ class Station16:
         evse.status = status
         if evse.told_status != status and self.is_connected and self.is_booted:
             evse.told_status = status
-            payload = {"connectorId": evse.number, "errorCode": "NoError", "status": status, "timestamp": self.stamp(now_s)}
+            number = 0 if "connector-zero-only" in self.faults else evse.number
+            payload = {"connectorId": number, "errorCode": "NoError", "status": status, "timestamp": self.stamp(now_s)}
             self._urgent.append(("StatusNotification", payload, None))
             self._pump(now_s)
 

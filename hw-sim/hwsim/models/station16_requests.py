@@ -36,6 +36,12 @@ def _set_profile(station: Station16, payload: dict[str, Any], now_s: float) -> A
     if "ignore-profiles" in faults:
         return ACCEPTED
     is_in_amps = profile["chargingSchedule"]["chargingRateUnit"] == "A"
+    if "vendor-switch" in faults:
+        return REJECTED
+    if ("level-zero-only" in faults and profile["stackLevel"] > 0) or (
+        "relative-only" in faults and profile["chargingProfileKind"] != "Relative"
+    ):
+        return REJECTED
     if "reject-profiles" in faults or ("reject-amps" in faults and is_in_amps):
         return REJECTED
     evse = station.evses.get(connector)
@@ -72,12 +78,17 @@ def _composite(station: Station16, payload: dict[str, Any], now_s: float) -> Ans
 
 
 def _trigger(station: Station16, payload: dict[str, Any], now_s: float) -> Answer:
+    if "trigger-needs-no-connector" in station.faults and "connectorId" in payload:
+        return REJECTED
     if payload.get("connectorId", 1) not in station.evses:
         return REJECTED
     wanted = [payload["connectorId"]] if "connectorId" in payload else list(station.evses)
     match payload["requestedMessage"]:
         case "BootNotification":
-            station.boot(now_s)
+            if "boot-on-trigger" in station.faults:
+                station.crash()
+            else:
+                station.boot(now_s)
         case "Heartbeat":
             station.beat()
         case "MeterValues":
@@ -93,12 +104,14 @@ def _trigger(station: Station16, payload: dict[str, Any], now_s: float) -> Answe
 
 
 def _remote_start(station: Station16, payload: dict[str, Any], now_s: float) -> Answer:
+    if "no-start-profile" in station.faults and "chargingProfile" in payload:
+        return REJECTED
     numbers = [payload["connectorId"]] if "connectorId" in payload else list(station.evses)
     for number in numbers:
         evse = station.evses.get(number)
         if evse is not None and evse.car is not None and evse.transaction is None and evse.is_operative:
             station.start(evse, payload["idTag"], now_s)
-            if "chargingProfile" in payload:  # its transaction has no id yet, so the profile names none
+            if payload.get("chargingProfile"):  # its transaction has no id yet, so the profile names none
                 station.profiles.install(number, payload["chargingProfile"], 0)
             return ACCEPTED
     return REJECTED
@@ -126,6 +139,8 @@ def _unlock(station: Station16, payload: dict[str, Any], now_s: float) -> Answer
 
 
 def _availability(station: Station16, payload: dict[str, Any], now_s: float) -> Answer:
+    if "no-availability" in station.faults:
+        return REJECTED
     connector, is_operative = payload["connectorId"], payload["type"] == "Operative"
     if connector != 0 and connector not in station.evses:
         return REJECTED
@@ -137,6 +152,11 @@ def _availability(station: Station16, payload: dict[str, Any], now_s: float) -> 
 
 
 def _local_list(station: Station16, payload: dict[str, Any], now_s: float) -> Answer:
+    station.list_messages.append(payload["updateType"])
+    if "differential-fails" in station.faults and payload["updateType"] == "Differential":
+        return {"status": "Failed"}
+    if len(payload.get("localAuthorizationList", [])) > station.configuration.number("SendLocalListMaxLength"):
+        return {"status": "Failed"}
     entries = {
         entry["idTag"]: entry.get("idTagInfo", {}).get("status") for entry in payload.get("localAuthorizationList", [])
     }  # without idTagInfo an entry of a differential update deletes
@@ -147,17 +167,32 @@ def _local_list(station: Station16, payload: dict[str, Any], now_s: float) -> An
     return ACCEPTED
 
 
+def _get_configuration(station: Station16, payload: dict[str, Any], now_s: float) -> Answer:
+    wanted = payload.get("key", [])
+    if "mute-configuration" in station.faults or ("no-read-all" in station.faults and not wanted):
+        return None
+    if "four-keys" in station.faults and not 0 < len(wanted) <= 4:
+        station.crash()
+        return None
+    return station.configuration.get(wanted)
+
+
+def _change_configuration(station: Station16, payload: dict[str, Any], now_s: float) -> Answer:
+    if "restart-on-write" in station.faults and payload["key"] == "ConnectionTimeOut":
+        station.crash()
+        return None
+    return {"status": station.configuration.change(payload["key"], payload["value"])}
+
+
 _HANDLERS = {
     "CancelReservation": lambda station, payload, now_s: REJECTED,
     "ChangeAvailability": _availability,
-    "ChangeConfiguration": lambda station, payload, now_s: {
-        "status": station.configuration.change(payload["key"], payload["value"])
-    },
+    "ChangeConfiguration": _change_configuration,
     "ClearCache": lambda station, payload, now_s: ACCEPTED,
     "ClearChargingProfile": _clear_profile,
     "DataTransfer": lambda station, payload, now_s: {"status": "UnknownVendorId"},
     "GetCompositeSchedule": _composite,
-    "GetConfiguration": lambda station, payload, now_s: station.configuration.get(payload.get("key", [])),
+    "GetConfiguration": _get_configuration,
     "GetLocalListVersion": lambda station, payload, now_s: {"listVersion": station.list_version},
     "RemoteStartTransaction": _remote_start,
     "RemoteStopTransaction": _remote_stop,

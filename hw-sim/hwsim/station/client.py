@@ -6,9 +6,12 @@ import asyncio
 import base64
 import random
 from collections.abc import Callable
+from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
 from websockets.typing import Subprotocol
 
 from hwsim.models.station16 import Station16
@@ -39,7 +42,7 @@ class StationClient:
         self.connect_count = 0
         self.last_error = ""
         self._rng = rng
-        self._password = password
+        self.password = password
         self._reconnect_s = reconnect_s
         self._connection: ClientConnection | None = None
         self.on_step: Callable[[float], None] | None = None
@@ -77,17 +80,23 @@ class StationClient:
             await asyncio.sleep(pause_s * self._rng.uniform(0.8, 1.2))
 
     async def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        faults = self.station.faults
         headers = {}
-        if self._password is not None:
-            pair = self.station.identity.encode() + b":" + self._password
+        if self.password is not None:
+            password = self.password.hex().encode() if "hex-password" in faults else self.password
+            pair = self.station.identity.encode() + b":" + password
             headers["Authorization"] = "Basic " + base64.b64encode(pair).decode()
+        identity = self.station.identity
+        path = f"{identity.lower().replace('-', '%2D')}/" if "odd-path" in faults else identity
+        offered = ["ocpp2.0.1", "ocpp1.6"] if "offers-201-first" in faults else [getattr(self.station, "subprotocol", "ocpp1.6")]
         async with connect(
-            f"ws://{self.host}:{self.port}/ocpp/{self.station.identity}",
-            subprotocols=[Subprotocol("ocpp1.6")],
+            f"ws://{self.host}:{self.port}/ocpp/{path}",
+            subprotocols=None if "no-subprotocol" in faults else [Subprotocol(name) for name in offered],
+            create_connection=_connection_of(faults),
             additional_headers=headers,
             compression=None,
             open_timeout=20,
-            ping_interval=30,
+            ping_interval=None if "never-pongs" in faults else 30,
             ping_timeout=20,
             close_timeout=2,
         ) as connection:
@@ -136,3 +145,30 @@ class StationClient:
     def power_on(self) -> None:
         self.is_powered = True
         self.station.power_restored(asyncio.get_running_loop().time())
+
+
+def _connection_of(faults: frozenset[str]) -> type[ClientConnection]:
+    """A connection that leaves out ``Connection: Upgrade``, or answers no pings; otherwise a usual one."""
+    if not faults & {"no-upgrade-header", "never-pongs"}:
+        return ClientConnection
+
+    class OddConnection(ClientConnection):
+        async def handshake(self, *args: Any, **options: Any) -> None:
+            ask, send = self.protocol.connect, self.protocol.send_frame
+
+            def ask_without_upgrade() -> Request:
+                request = ask()
+                del request.headers["Connection"]
+                return request
+
+            def send_but_pongs(frame: Frame) -> None:
+                if frame.opcode is not Opcode.PONG:
+                    send(frame)
+
+            if "no-upgrade-header" in faults:
+                self.protocol.connect = ask_without_upgrade  # type: ignore[method-assign]
+            if "never-pongs" in faults:
+                self.protocol.send_frame = send_but_pongs  # type: ignore[method-assign]
+            await super().handshake(*args, **options)
+
+    return OddConnection

@@ -20,9 +20,9 @@ from edgectl.domain.decisions import ActionAnswered, Decision
 from edgectl.domain.events import Event
 from edgectl.domain.ids import ChargerId, CircuitId, IdToken, MeterId, SiteId
 from edgectl.domain.phases import Phase, Phases
-from edgectl.domain.quirks import QuirkValue
+from edgectl.domain.quirks import QuirkProfile, QuirkValue
 from edgectl.domain.records import Session
-from edgectl.domain.settings import Listener, MqttSettings, OcppSettings, Settings
+from edgectl.domain.settings import ChargerAccess, Listener, MqttSettings, OcppSettings, Settings
 from edgectl.domain.site import Charger, Circuit, Meter, Site, Token
 from edgectl.domain.time import Instant
 from edgectl.domain.views import ChargerView
@@ -60,6 +60,10 @@ class Yard:
         self.stations = list(stations)
         self.limit_a = limit_a
         self.quirks: dict[str, dict[str, QuirkValue]] = {}
+        self.table: tuple[QuirkProfile, ...] = ()
+        self.access: dict[str, Any] = {}
+        self.security_profile = 0
+        self.tokens: tuple[str, ...] = TOKENS
         self.events: list[tuple[Event, list[Decision]]] = []
         building = Building(random.Random(3), base_a=building_a, machine_a=0)
         self.depot = Depot([CircuitModel(GRID, (limit_a,) * 3, building=building)])
@@ -165,10 +169,11 @@ class Yard:
             circuits=(Circuit(CircuitId(GRID), Phases.uniform(round(self.limit_a * 1000)), meter=MeterId("main")),),
             chargers=chargers,
             meters=(Meter(MeterId("main")),),
-            tokens=tuple(Token(IdToken(token)) for token in TOKENS),
+            tokens=tuple(Token(IdToken(token)) for token in self.tokens),
         )
-        ocpp = OcppSettings((Listener("127.0.0.1", OCPP_PORT, 0),))
-        return Settings(site=site, ocpp=ocpp, mqtt=MqttSettings("broker", 1883, is_tls=False))
+        access = tuple(ChargerAccess(charger.id, **self.access) for charger in chargers)
+        ocpp = OcppSettings((Listener("127.0.0.1", OCPP_PORT, self.security_profile),), access=access)
+        return Settings(site=site, ocpp=ocpp, mqtt=MqttSettings("broker", 1883, is_tls=False), quirks=self.table)
 
     async def start_daemon(self) -> None:
         settings = self._settings()
@@ -218,14 +223,31 @@ def play(
     limit_a: float = 100.0,
     building_a: float = 10.0,
     quirks: dict[str, QuirkValue] | None = None,
+    table: Sequence[QuirkProfile] = (),
+    access: dict[str, Any] | None = None,
+    tokens: Sequence[str] = TOKENS,
 ) -> None:
     """Play a script against the real daemon; a failed assertion in it, or in a task of the daemon, is raised here.
 
-    ``quirks`` are those that the site's file names for every charger.
+    Args:
+        script: what happens.
+        stations: the chargers; each runs in its own client.
+        limit_a: of the site's only circuit.
+        building_a: what flows there beside the chargers.
+        quirks: those that the site's file names for every charger.
+        table: the table of quirks.
+        access: what the site's file says of every charger's access: fields of ``ChargerAccess``. With a password every
+            station shows it.
+        tokens: who may charge.
     """
     with tempfile.TemporaryDirectory() as folder:
         loop = VirtualLoop()  # type: ignore[abstract]
         yard = Yard(loop, Path(folder), stations, limit_a, building_a)
+        yard.table, yard.access, yard.tokens = tuple(table), dict(access or {}), tuple(tokens)
+        if "password" in yard.access:
+            yard.security_profile = 1
+            for client in yard.clients:
+                client.password = str(yard.access["password"]).encode()  # the yard's secrets are their own names
         yard.quirks = {station.identity: dict(quirks or {}) for station in stations}
         loop.network = yard.network
 
