@@ -105,7 +105,7 @@ async def test_the_previous_password_serves_until_the_present_one_was_seen(tmp_p
 
 
 @pytest.mark.parametrize(("ciphers", "kind"), [("ECDHE-RSA-AES128-GCM-SHA256", "RSA"), ("ECDHE-ECDSA-AES128-GCM-SHA256", "EC")])
-async def test_each_client_gets_the_certificate_its_ciphers_can_use(tmp_path: Path, ciphers: str, kind: str) -> None:
+async def test_q10_each_client_gets_the_certificate_its_ciphers_can_use(tmp_path: Path, ciphers: str, kind: str) -> None:
     context = client(tmp_path)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(ciphers)
@@ -148,7 +148,7 @@ def _rsa_only(context: ssl.SSLContext) -> None:
         (OURS.client(CP1), OURS.root_pem, None, "the client certificate is of no authority known here"),
     ],
 )
-async def test_a_failed_handshake_is_told_in_words(
+async def test_q10_a_failed_handshake_is_told_in_words(
     tmp_path: Path, certificate: bytes | None, root: bytes, change: Callable[[ssl.SSLContext], None] | None, words: str
 ) -> None:
     context = client(tmp_path, certificate, root=root)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import random
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,7 @@ class StationClient:
         rng: random.Random,
         *,
         password: bytes | None = None,
+        tls: ssl.SSLContext | None = None,
         reconnect_s: float = 5.0,
     ) -> None:
         self.station = station
@@ -43,6 +45,7 @@ class StationClient:
         self.last_error = ""
         self._rng = rng
         self.password = password
+        self._tls = tls
         self._reconnect_s = reconnect_s
         self._connection: ClientConnection | None = None
         self.on_step: Callable[[float], None] | None = None
@@ -88,9 +91,12 @@ class StationClient:
             headers["Authorization"] = "Basic " + base64.b64encode(pair).decode()
         identity = self.station.identity
         path = f"{identity.lower().replace('-', '%2D')}/" if "odd-path" in faults else identity
+        unnamed: dict[str, Any] = {"server_hostname": ""} if "no-server-name" in faults else {}
         offered = ["ocpp2.0.1", "ocpp1.6"] if "offers-201-first" in faults else [getattr(self.station, "subprotocol", "ocpp1.6")]
         async with connect(
-            f"ws://{self.host}:{self.port}/ocpp/{path}",
+            f"{'ws' if self._tls is None else 'wss'}://{self.host}:{self.port}/ocpp/{path}",
+            ssl=self._tls,
+            **unnamed,
             subprotocols=None if "no-subprotocol" in faults else [Subprotocol(name) for name in offered],
             create_connection=_connection_of(faults),
             additional_headers=headers,
