@@ -155,6 +155,11 @@ class Balancing:
         stops = self.containment.stop_hopeless(room, now)
         return [*lowered, *repeated, *raised, *stops, *kept]
 
+    @property
+    def awaits_confirmation(self) -> bool:
+        """A raise waits until others have confirmed that they take less."""
+        return any(self.limits[evse].waiting is Cause.UNCONFIRMED for evse in self.vehicles)
+
     def _note_turns(self, demands: dict[EvseId, Demand], shares: dict[EvseId, Share], now: Instant) -> None:
         able = {evse for evse, demand in demands.items() if demand.claim.max_ma >= demand.claim.min_ma}
         self.waiting = {evse for evse in able if not shares[evse].is_admitted}

@@ -172,7 +172,7 @@ class Controller:
             event = corrected(event, state.quirks, self.site.timezone)
         is_back = self._reception.talked(state, event)
         decisions = self._handlers[type(event)](event, now)
-        return [*decisions, *self._control(now)] if is_back else decisions
+        return [*decisions, *self._control_for(state, now)] if is_back else decisions
 
     def picture(self, now: Instant) -> SiteView:
         """The state as people are shown it. Changes nothing."""
@@ -213,7 +213,9 @@ class Controller:
         return []
 
     def _on_booted(self, event: ChargerBooted, now: Instant) -> list[Decision]:
-        return [*self._reception.booted(event, now), *self._control(now)]
+        decisions = self._reception.booted(event, now)
+        state = self._chargers.get(event.call.charger)
+        return decisions if state is None else [*decisions, *self._control_for(state, now)]
 
     def _on_fallback_answered(self, event: FallbackAnswered, now: Instant) -> list[Decision]:
         return self._reception.fallback_answered(event, now)
@@ -412,6 +414,8 @@ class Controller:
         if refused is not None:
             self._counters[f"limits_{event.outcome.value.replace('-', '_')}"] += 1
         alarm = self._alarms.set("limit-refused", str(evse), limit.refused_count >= 3, limit.trouble, now)
+        if refused is None and not self._balancing.awaits_confirmation:
+            return alarm  # nobody waits for this one; after a storm of answers one step is enough, and the next is at hand
         return [*alarm, *self._control(now)]
 
     def _on_meter_read(self, event: MeterRead, now: Instant) -> list[Decision]:
@@ -460,6 +464,10 @@ class Controller:
         self._counters["control_steps"] += 1
         self._counters["limits_sent"] += sum(isinstance(decision, SetLimit) for decision in decisions)
         return decisions
+
+    def _control_for(self, state: ChargerState, now: Instant) -> list[Decision]:
+        """A charger is back. Without a vehicle on it nobody waits: when all come back at once the next tick serves them all."""
+        return self._control(now) if any(evse in self._balancing.vehicles for evse in state.charger.evses) else []
 
     def _period(self, evse: EvseId) -> tuple[PeriodState, Cause]:
         """What the vehicle does, and when it does nothing, whose doing that is."""

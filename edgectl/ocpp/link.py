@@ -16,6 +16,7 @@ import structlog
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
+from websockets.protocol import State
 
 from edgectl.domain.decisions import Ask, BootAnswer, InstallFallback, Reply, SetLimit
 from edgectl.domain.events import (
@@ -34,7 +35,7 @@ from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis
 from edgectl.ocpp.codec import BadRequestError, Codec, DecodeProblem
 from edgectl.ocpp.credentials import PasswordForm
-from edgectl.ocpp.rpc import CallEnded, CallReceived, Ending, FrameRefused, Happening, OwnCall, Rpc
+from edgectl.ocpp.rpc import CallEnded, CallReceived, Ending, FrameRefused, Happening, OutgoingFrame, OwnCall, Rpc
 from edgectl.ports import Clock, Inbox
 
 log = structlog.get_logger(__name__)
@@ -90,6 +91,14 @@ class WatchedConnection(ServerConnection):
         self.heard_loop_s = self.loop.time()
         self._siblings.add(self)
         super().connection_made(transport)
+
+    def send_at_once(self, text: str) -> bool:
+        """Hand a text to the socket without waiting. False: it has to wait its turn."""
+        if self.paused or self.protocol.state is not State.OPEN:
+            return False
+        self.protocol.send_text(text.encode())
+        self.send_data()
+        return True
 
     def data_received(self, data: bytes) -> None:
         self.heard_loop_s = self.loop.time()
@@ -150,6 +159,7 @@ class Link:
         self._has_reported_refusal = False
         self._has_talked = False
         self._to_write = asyncio.Event()
+        self._is_writing = False
         self._room = asyncio.Event()
         if peer.is_known:
             self._rpc.open_calls_at(self._connected_mono_ms + BOOT_WAIT_MS)
@@ -247,8 +257,10 @@ class Link:
                 self.end("sent a binary frame", CloseCode.UNSUPPORTED_DATA)
                 return
             now = self._clock.now()
-            self._deliver(self._rpc.receive(message, now.mono_ms))
-            self._wake_writer()
+            happenings = self._rpc.receive(message, now.mono_ms)
+            self._deliver(happenings)
+            if self._rpc.outgoing_count or not (happenings and isinstance(happenings[0], CallReceived)):
+                self._wake_writer()  # a call of theirs alone is no news for the writer; its answer will be
 
     async def _wait_for_room(self, pause_ms: Millis) -> None:
         """Until the pause is over or an answer has gone out; the charger's messages wait in its own queue meanwhile."""
@@ -288,6 +300,7 @@ class Link:
         elif self.peer.is_known and not self._has_talked:
             # It goes on without booting: it has only reconnected, and need not be waited for.
             self._has_talked = True
+            self._to_write.set()
             self._rpc.open_calls_at(min(self._connected_mono_ms + BOOT_WAIT_MS, self._clock.now().mono_ms + SETTLE_MS))
         self._inbox.put(event)
 
@@ -374,7 +387,18 @@ class Link:
     def _wake_writer(self) -> None:
         if self._rpc.outgoing_count > UNWRITTEN_FRAMES_MAX:
             self.end("does not read", CloseCode.POLICY_VIOLATION)
-        self._to_write.set()
+        if self._is_writing or not self._has_answered_at_once():
+            self._to_write.set()
+
+    def _has_answered_at_once(self) -> bool:
+        """One answer and nothing else to write, which is the rule: the writer need not wake for it."""
+        frame = self._rpc.only_answer
+        if frame is None or frame.answers in self._boot_answers or self.is_over():
+            return False
+        if not self._connection.send_at_once(frame.text):
+            return False
+        self._rpc.take_frames()
+        return True
 
     async def _write(self) -> None:
         next_ping_mono_ms = self._connected_mono_ms + self._ping_ms
@@ -403,7 +427,14 @@ class Link:
         await self._close()
 
     async def _write_frames(self) -> None:
-        for frame in self._rpc.take_frames():
+        self._is_writing = True
+        try:
+            await self._write_each(self._rpc.take_frames())
+        finally:
+            self._is_writing = False
+
+    async def _write_each(self, frames: Sequence[OutgoingFrame]) -> None:
+        for frame in frames:
             await self._connection.send(frame.text)
             settle_ms = self._boot_answers.pop(frame.answers, None) if frame.answers is not None else None
             if settle_ms is not None:

@@ -63,8 +63,14 @@ def _read_element(
         first_complaint = "timestamp"
     if not isinstance(sampled, list):
         first_complaint, sampled = "sampledValue is not an array", []
+    builder: SampleBuilder | None = None
+    last_context: object = None
     for value in sampled[:values_left]:
         raw_context = value.get("context") if isinstance(value, dict) else None
+        if builder is not None and raw_context == last_context:
+            add(builder, value)
+            continue
+        last_context = raw_context
         context = _CONTEXTS.get(raw_context, raw_context[:30]) if isinstance(raw_context, str) else "periodic"
         # One element may carry the first and the last value of a transaction; they are two samples.
         builder = builders.get(context)

@@ -372,6 +372,12 @@ class Rpc:
     def outgoing_count(self) -> int:
         return len(self._outgoing)
 
+    @property
+    def only_answer(self) -> OutgoingFrame | None:
+        """The answer to be written, if there is nothing else to write."""
+        first = self._outgoing[0] if len(self._outgoing) == 1 else None
+        return first if first is not None and first.answers is not None else None
+
     def take_frames(self) -> list[OutgoingFrame]:
         """Everything to be written, in order; each is handed out once."""
         taken = list(self._outgoing)

@@ -7,6 +7,7 @@ not become 290.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from edgectl.domain.events import Sample
 from edgectl.domain.phases import Phases
@@ -17,6 +18,7 @@ DROPPED_MAX = 8
 _MAGNITUDE_MAX = 10**13
 """In internal units: 10 TWh of register, 10 GA. Larger is a fault of the meter, not a measurement."""
 
+_PLAIN_CHARS = 18
 _NUMBER = re.compile(r"([+-]?)(\d{0,40})(?:\.(\d{0,400}))?(?:[eE]([+-]?\d{1,3}))?", re.ASCII)
 
 DEFAULT_MEASURAND = "Energy.Active.Import.Register"
@@ -47,11 +49,31 @@ _UNUSED_PREFIXES = (
     "Voltage.",
 )
 
+_KNOWN_MAX = 4_000
+"""Descriptions of a value remembered with their meaning: a site's chargers use some dozens, an attacker any number."""
+
 _PHASES = {"L1": 0, "L2": 1, "L3": 2, "L1-N": 0, "L2-N": 1, "L3-N": 2}
 
 
 def scaled(value: object, power: int, *, is_floored: bool) -> int | None:
     """``value`` times ten to the ``power`` as an integer, rounded down or to the nearest; None when it is no usable number."""
+    text = value if type(value) is str else repr(value) if type(value) in {int, float} else ""
+    whole, _, fraction = text.partition(".")
+    if whole.isdecimal() and len(text) <= _PLAIN_CHARS and text.isascii() and (not fraction or fraction.isdecimal()):
+        shift = power - len(fraction)  # as nearly all are written
+        digits = int(whole + fraction)
+        if 0 <= shift <= _PLAIN_CHARS:
+            plain = digits * 10**shift
+        elif -2 * _PLAIN_CHARS <= shift < 0:
+            plain = digits // 10**-shift if is_floored else (2 * digits // 10**-shift + 1) // 2
+        else:
+            return _scaled(value, power, is_floored=is_floored)
+        return plain if plain < _MAGNITUDE_MAX else None
+    return _scaled(value, power, is_floored=is_floored)
+
+
+def _scaled(value: object, power: int, *, is_floored: bool) -> int | None:
+    """The same for every way to write a number."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     found = _NUMBER.fullmatch(value.strip() if isinstance(value, str) else repr(value))
@@ -71,6 +93,44 @@ def scaled(value: object, power: int, *, is_floored: bool) -> int | None:
     else:
         result = (2 * number // 10**-shift + 1) // 2
     return result if abs(result) < _MAGNITUDE_MAX else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """What a value of one measurand, phase and unit is. ``complaint``: why it cannot be used; without a field it is unused."""
+
+    field: str = ""
+    place: int | None = None
+    power: int = 0
+    complaint: str = ""
+
+
+_UNUSED = _Meaning()
+_known: dict[tuple[str, str | None, str | None], _Meaning] = {}
+
+
+def _meaning(measurand: str, phase: str | None, unit: str | None) -> _Meaning:
+    key = (measurand, phase, unit)
+    known = _known.get(key)
+    if known is None:
+        known = _work_out(measurand, phase, unit)
+        if len(_known) < _KNOWN_MAX:
+            _known[key] = known
+    return known
+
+
+def _work_out(measurand: str, phase: str | None, unit: str | None) -> _Meaning:
+    used = _USED.get(measurand)
+    if used is None:
+        is_unused = measurand.startswith(_UNUSED_PREFIXES)
+        return _UNUSED if is_unused else _Meaning(complaint=f"measurand {measurand[:50]}")
+    field, default_unit, units = used
+    power = units.get(unit.casefold() if unit else default_unit)
+    if power is None:
+        return _Meaning(complaint=f"unit {(unit or '')[:20]} of {measurand}")
+    if phase and phase not in _PHASES:
+        return _Meaning(field, -1, power, f"phase {phase[:10]} of {measurand}")
+    return _Meaning(field, _PHASES[phase] if phase else None, power)
 
 
 class SampleBuilder:
@@ -104,26 +164,24 @@ class SampleBuilder:
 
     def add(self, measurand: str, phase: str | None, unit: str | None, value: object, power: int = 0) -> None:
         """Add one sampled value; ``power`` is the decimal multiplier OCPP 2.x has beside the unit."""
-        used = _USED.get(measurand)
-        if used is None:
-            if not measurand.startswith(_UNUSED_PREFIXES):
-                self.drop(f"measurand {measurand[:50]}")
+        meaning = _meaning(measurand, phase, unit)
+        field = meaning.field
+        if not field:
+            if meaning.complaint:
+                self.drop(meaning.complaint)
             return
-        field, default_unit, units = used
-        unit_power = units.get(unit.casefold() if unit else default_unit)
-        if unit_power is None:
-            self.drop(f"unit {(unit or '')[:20]} of {measurand}")
-            return
-        number = scaled(value, unit_power + power, is_floored=field == "energy")
+        number = scaled(value, meaning.power + power, is_floored=field == "energy")
         if number is None or (field == "soc" and not 0 <= number <= 100):
             self.drop(f"value of {measurand}")
-            return
-        if not phase:
+        elif meaning.place is None:
             self._total[field] = number
-        elif phase in _PHASES:
-            self._phases.setdefault(field, [None, None, None])[_PHASES[phase]] = number
+        elif meaning.complaint:
+            self.drop(meaning.complaint)
         else:
-            self.drop(f"phase {phase[:10]} of {measurand}")
+            phases = self._phases.get(field)
+            if phases is None:
+                phases = self._phases[field] = [None, None, None]
+            phases[meaning.place] = number
 
     @property
     def has_dropped(self) -> bool:

@@ -24,6 +24,8 @@ from edgectl.ports import IdSource
 PROGRESS_MS: Millis = 10_000
 PROGRESS_WH: WattHours = 100
 """Running energy is written at least this often, so a crash loses no more of it."""
+SAME_MS: Millis = 1_000
+"""Values that change nothing are not noted more often than this."""
 MAX_TRANSACTION_NUMBER = 2**31 - 1
 
 
@@ -209,6 +211,10 @@ class Sessions:
                 register_wh = found_wh
             else:
                 flags.add("register-jump")
+        signed = evidence.signed(event.samples)
+        is_same = register_wh == session.meter_last_wh and start_wh == session.meter_start_wh
+        if is_same and not flags and not signed and now.utc_ms - session.last_utc_ms < SAME_MS and session.periods:
+            return session  # a queue that is emptied, or a charger that talks a lot: nothing to remember
         energy_wh = evidence.energy_so_far(start_wh, register_wh)
         return replace(
             session,
@@ -216,7 +222,7 @@ class Sessions:
             meter_last_wh=register_wh,
             energy_wh=energy_wh,
             last_utc_ms=max(session.last_utc_ms, now.utc_ms),
-            signed_values=session.signed_values + evidence.signed(event.samples),
+            signed_values=session.signed_values + signed,
             flags=evidence.merged(session.flags, flags),
             periods=periods.advance(session, now.utc_ms, energy_wh, state, cause),
         )

@@ -81,6 +81,9 @@ def _unit(sampled: dict[str, Any]) -> tuple[str | None, int | None]:
     described = sampled.get("unitOfMeasure", sampled.get("unit"))
     if not isinstance(described, dict):
         return (described if isinstance(described, str) else None), 0
-    unit, multiplier = described.get("unit"), whole_of(described.get("multiplier", 0))
+    unit, raw = described.get("unit"), described.get("multiplier", 0)
+    if raw == 0 and type(raw) is int:  # as nearly all are
+        return (unit if isinstance(unit, str) else None), 0
+    multiplier = whole_of(raw)
     is_usable = multiplier is not None and abs(multiplier) <= _MULTIPLIER_MAX
     return (unit if isinstance(unit, str) else None), (multiplier if is_usable else None)
