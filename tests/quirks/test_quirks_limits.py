@@ -10,7 +10,7 @@ import pytest
 from edgectl.domain.decisions import InstallFallback, SetLimit
 from edgectl.domain.events import LimitAnswered, Outcome
 from edgectl.domain.phases import Phases
-from edgectl.domain.quirks import ProfilePurpose, RateUnit
+from edgectl.domain.quirks import ProfileKind, ProfilePurpose, RateUnit
 from hwsim.models.station16 import Station16
 from hwsim.world.yard import GRID, WALL_OFFSET_S, Yard, play
 
@@ -162,7 +162,7 @@ def test_q54_an_answer_that_never_comes_leaves_the_limit_unconfirmed() -> None:
 
 @pytest.mark.parametrize(
     ("fault", "quirks"),
-    [("level-zero-only", {"stack_level": 0}), ("relative-only", {"kind": "relative"})],
+    [("level-zero-only", {"stack_level": 0}), ("relative-only", {"kind": ProfileKind.RELATIVE})],
 )
 def test_q39_profiles_are_written_the_way_the_charger_takes_them(fault: str, quirks: dict[str, Any]) -> None:
     async def script(yard: Yard) -> None:

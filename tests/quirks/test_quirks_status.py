@@ -9,6 +9,7 @@ import pytest
 
 from edgectl.domain.decisions import Ask
 from edgectl.domain.events import ConnectorStatus, StatusReported
+from edgectl.domain.quirks import StatusTrigger
 from edgectl.domain.records import SessionStatus
 from hwsim.models.station16 import Station16
 from hwsim.world.yard import WALL_OFFSET_S, Yard, play
@@ -100,4 +101,4 @@ def test_q48_where_it_is_known_the_states_are_asked_for_all_at_once() -> None:
         asked = [dict(ask.arguments) for ask in yard.decided(Ask) if ask.request == "trigger"]
         assert {"message": "StatusNotification"} in asked
 
-    play(script, station("trigger-needs-no-connector"), quirks={"status_trigger": "charger"})
+    play(script, station("trigger-needs-no-connector"), quirks={"status_trigger": StatusTrigger.STATION})
