@@ -111,7 +111,7 @@ async def test_one_charger_is_shown_with_its_quirks_and_why(tmp_path: Path) -> N
     async with gateway(tmp_path) as (shell, _, _site):
         code, out, _ = await shell("chargers", "show", "CP-1")
         assert code == 0
-        assert "site file: settle_ms" in " ".join(out.split())
+        assert "site file: is_configured, settle_ms" in " ".join(out.split())
 
 
 async def test_who_was_not_let_in_is_listed_and_can_be_adopted(tmp_path: Path) -> None:

@@ -162,11 +162,14 @@ def charging_profile(number: int, purpose: str, level: int, limit: float, **more
 
 
 @cache
-def _validator(name: str) -> Any:
-    return jsonschema.Draft4Validator(json.loads(json.dumps(schema("ocpp.v16.schemas", name)), parse_float=Decimal))
+def _validator(version: str, name: str) -> Any:
+    package = {"1.6": "ocpp.v16.schemas", "2.0.1": "ocpp.v201.schemas", "2.1": "ocpp.v21.schemas"}[version]
+    # 2.x: draft 6; what the two drafts differ in is not used
+    return jsonschema.Draft4Validator(json.loads(json.dumps(schema(package, name)), parse_float=Decimal))
 
 
-def schema_problems(action: str, payload: object, *, is_answer: bool = False) -> list[str]:
+def schema_problems(action: str, payload: object, version: str = "1.6", *, is_answer: bool = False) -> list[str]:
     """What the JSON schemas of the ``ocpp`` package, which is nobody of ours, have against a payload."""
     exact = json.loads(json.dumps(payload), parse_float=Decimal)  # binary floats are no multiples of 0.1
-    return [f"{action}: {error.message}" for error in _validator(action + ("Response" if is_answer else "")).iter_errors(exact)]
+    name = action + ("Response" if is_answer else "" if version == "1.6" else "Request")
+    return [f"{action}: {error.message}" for error in _validator(version, name).iter_errors(exact)]

@@ -62,6 +62,11 @@ class Endings:
         self._sequences.note(session.id, event.sequence_number)
         if self._sequences.closed(session.id):
             flags.add("messages-missing")
+        if session.id_token is None and event.token is not None:
+            # Told by nobody before: whoever ended it is the best we know.
+            account = self._authorization.account_of(event.token, session.started_utc_ms, is_offline=event.is_offline)
+            session = replace(session, id_token=event.token, authorisation=account)
+            flags.add("token-from-stop")
         if signed := evidence.signed(event.samples):
             session = replace(session, signed_values=session.signed_values + signed)
         closed = self.close(

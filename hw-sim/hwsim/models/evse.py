@@ -17,7 +17,11 @@ class Transaction:
     began_s: float
     began_wall_s: float
     meter_start_wh: int
-    id: int | None = None
+    id: Any = None
+    """What the server calls it (1.6), or what the station calls it itself."""
+    sequence: int = 0
+    """Of its next event (OCPP 2)."""
+    remote_start: int | None = None
 
 
 @dataclass
