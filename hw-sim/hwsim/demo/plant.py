@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from functools import partial
 
 from edgectl.domain.settings import Settings
 from hwsim.models.building import Building
 from hwsim.models.car import TOKENS, Car
 from hwsim.models.depot import CircuitModel, Depot
 from hwsim.models.station16 import Station16
+from hwsim.models.station20 import VERSIONS, Station20
 from hwsim.station.client import StationClient
 
 STEP_S = 0.2
@@ -37,7 +39,8 @@ class Plant:
         self.stations: list[Station16] = []
         self.clients: list[StationClient] = []
         for number, charger in enumerate(settings.site.chargers):
-            station = Station16(
+            make = partial(Station20, version=VERSIONS[number % 4]) if number % 4 in VERSIONS else Station16
+            station = make(
                 charger.id,
                 random.Random(rng.random()),
                 wiring=tuple(int(phase) for phase in charger.phases),

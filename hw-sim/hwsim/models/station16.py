@@ -347,8 +347,12 @@ class Station16:
         if repeats.get(message.action) in self.faults and message.attempts == 1:
             return  # the same content goes out once more, under a new message id
         self._queue.popleft()
-        if message.action == "StopTransaction" and message.payload.get("idTag"):
+        if self._is_end(message):
             self.closed_transactions += 1
+
+    @staticmethod
+    def _is_end(message: Message) -> bool:
+        return message.action == "StopTransaction" and bool(message.payload.get("idTag"))
 
     def _on_error(self, action: str, context: Any, now_s: float) -> None:
         if isinstance(context, Message):

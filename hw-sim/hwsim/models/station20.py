@@ -25,6 +25,8 @@ FAULTS_20 = {
     "ignores-pending": "goes on as if it had been accepted",
     "no-base-report": "GetBaseReport NotSupported",
 }
+VERSIONS = {1: "2.0.1", 3: "2.1"}
+"""Which of every four chargers of a mixed site speak which version of OCPP 2; the others speak 1.6."""
 _STATES = {"Charging": "Charging", "SuspendedEV": "SuspendedEV", "SuspendedEVSE": "SuspendedEVSE"}
 _PLAIN = {"Available": "Available", "Unavailable": "Unavailable", "Faulted": "Faulted"}
 # How a transaction ends: the reason, and what triggered it.
@@ -143,6 +145,10 @@ class Station20(Station16):
 
     def _name(self, transaction: Transaction, payload: dict[str, Any]) -> None:
         """It has named its transaction itself."""
+
+    @staticmethod
+    def _is_end(message: Message) -> bool:
+        return bool(message.payload.get("eventType") == "Ended")
 
     def _filled(self, message: Message) -> dict[str, Any]:
         payload = dict(message.payload)

@@ -14,6 +14,7 @@ import random
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from edgectl.app import Daemon, Parts
@@ -28,6 +29,7 @@ from hwsim.models.building import Building
 from hwsim.models.car import TOKENS, random_car
 from hwsim.models.depot import CircuitModel, Depot
 from hwsim.models.station16 import Station16
+from hwsim.models.station20 import VERSIONS, Station20
 from hwsim.station.client import StationClient
 from hwsim.world.broker import Backend, SimBroker, SimTransport
 from hwsim.world.clock import SeededIds, VirtualClock
@@ -120,7 +122,8 @@ class World:
         self.depot = Depot([grid, hall])
         self.stations: list[Station16] = []
         for number in range(options.charger_count):
-            station = Station16(
+            make = partial(Station20, version=VERSIONS[number % 4]) if number % 4 in VERSIONS else Station16
+            station = make(
                 f"CP-{number + 1:02}",
                 random.Random(rng.random()),
                 wiring=rng.choice([(0, 1, 2), (1, 2, 0), (2, 0, 1)]),
