@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-import random
-from typing import Any
-
 from edgectl.domain.decisions import Ask, BootAnswer, Reply, SetLimit
 from edgectl.domain.events import ChargerBooted, StatusReported
 from edgectl.domain.records import PeriodState, SessionStatus
-from hwsim.models.station16 import Station16
-from hwsim.world.yard import WALL_OFFSET_S, Yard, play
-
-
-def station(*faults: str, name: str = "CP-1", **options: Any) -> Station16:
-    return Station16(name, random.Random(1), wall_offset_s=WALL_OFFSET_S, faults=frozenset(faults), **options)
-
-
-async def charge(yard: Yard, minutes: float = 10) -> None:
-    yard.plug()
-    await yard.until(lambda: yard.charger.evses[0].session is not None, "a session")
-    await yard.seconds(minutes * 60)
-    yard.unplug()
-    await yard.until(lambda: yard.station.queued_count == 0, "everything delivered")
-    await yard.seconds(30)
+from hwsim.world.yard import Yard, play, station16
 
 
 def test_q9_frames_that_are_no_frames_are_counted_and_nothing_is_lost() -> None:
     async def script(yard: Yard) -> None:
-        await charge(yard, minutes=20)
+        await yard.visit(minutes=20)
         (session,) = yard.sessions
         assert session.status is SessionStatus.COMPLETED
         assert yard.counters["ocpp_frame_malformed"] > 5
         assert yard.counters["input_refused_ocpp"] >= 1
 
-    play(script, station("broken-frames"))
+    play(script, station16("broken-frames"))
 
 
 def test_q11_one_that_does_not_boot_again_is_usable_and_still_known() -> None:
@@ -47,10 +30,10 @@ def test_q11_one_that_does_not_boot_again_is_usable_and_still_known() -> None:
         await yard.until(lambda: yard.charger.is_accepted, "it is usable", 60)
         assert len(yard.of(ChargerBooted)) == boots
         assert yard.charger.vendor == vendor == "Simulated"
-        await charge(yard)
+        await yard.visit()
         assert yard.sessions[0].status is SessionStatus.COMPLETED
 
-    play(script, station("no-boot"))
+    play(script, station16("no-boot"))
 
 
 def test_q12_nothing_is_asked_before_the_boot_is_answered_and_time_to_settle_has_passed() -> None:
@@ -62,7 +45,7 @@ def test_q12_nothing_is_asked_before_the_boot_is_answered_and_time_to_settle_has
         assert yard.station.limits_received >= 2
         assert yard.charger.is_accepted
 
-    play(script, station("two-at-once"))
+    play(script, station16("two-at-once"))
 
 
 def test_q13_a_charger_that_is_known_is_never_asked_to_boot() -> None:
@@ -75,7 +58,7 @@ def test_q13_a_charger_that_is_known_is_never_asked_to_boot() -> None:
         asked = [dict(ask.arguments).get("message") for ask in yard.decided(Ask) if ask.request == "trigger"]
         assert "BootNotification" not in asked
 
-    play(script, station())
+    play(script, station16())
 
 
 def test_q15_boots_one_after_another_are_each_answered_and_do_no_harm() -> None:
@@ -87,22 +70,22 @@ def test_q15_boots_one_after_another_are_each_answered_and_do_no_harm() -> None:
         answers = [reply.answer for reply in yard.decided(Reply) if isinstance(reply.answer, BootAnswer)]
         assert len(answers) == len(yard.of(ChargerBooted)) >= 6
         assert all(answer.is_accepted for answer in answers)
-        await charge(yard)
+        await yard.visit()
         assert yard.sessions[0].status is SessionStatus.COMPLETED
 
-    play(script, station())
+    play(script, station16())
 
 
 def test_q32_kilowatt_hours_with_all_the_digits_of_a_float_are_whole_watt_hours() -> None:
     async def script(yard: Yard) -> None:
-        await charge(yard, minutes=20)
+        await yard.visit(minutes=20)
         (session,) = yard.sessions
         register_wh = yard.station.evses[1].register_wh
         assert session.meter_start_wh is not None
         assert abs(session.meter_start_wh + session.energy_wh - register_wh) <= 1
         assert "register-scale" not in yard.alarms
 
-    play(script, station("kwh-floats"))
+    play(script, station16("kwh-floats"))
 
 
 def test_q42_a_status_that_stays_charging_at_zero_is_still_our_pause() -> None:
@@ -120,7 +103,7 @@ def test_q42_a_status_that_stays_charging_at_zero_is_still_our_pause() -> None:
         assert sum(period.to_utc_ms - period.from_utc_ms for period in paused) > 10 * 60_000
         assert 0 in {order.limit_ma for order in yard.decided(SetLimit)}
 
-    play(script, station("charging-at-zero"), station(name="CP-2"), limit_a=27, building_a=20)
+    play(script, station16("charging-at-zero"), station16(name="CP-2"), limit_a=27, building_a=20)
 
 
 def test_q52_after_a_power_cut_all_come_back_at_once_and_their_heartbeats_do_not() -> None:
@@ -138,4 +121,4 @@ def test_q52_after_a_power_cut_all_come_back_at_once_and_their_heartbeats_do_not
         assert len(intervals) == 12
         assert len(set(intervals.values())) >= 6
 
-    play(script, *(station(name=f"CP-{number}") for number in range(1, 13)), limit_a=400)
+    play(script, *(station16(name=f"CP-{number}") for number in range(1, 13)), limit_a=400)

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 
 from edgectl.domain.decisions import Ask
 from edgectl.domain.quirks import QuirkProfile
 from edgectl.domain.records import SessionStatus
-from hwsim.models.station16 import Station16
-from hwsim.world.yard import WALL_OFFSET_S, Yard, play
+from hwsim.world.yard import Yard, play, station16
 
 TAGS = tuple(f"04{number:06X}" for number in range(1, 13))
-
-
-def station(*faults: str, name: str = "CP-1", **options: Any) -> Station16:
-    return Station16(name, random.Random(1), wall_offset_s=WALL_OFFSET_S, faults=frozenset(faults), **options)
 
 
 async def set_up(yard: Yard, at_most_s: float = 300) -> dict[str, str]:
@@ -58,7 +51,7 @@ def test_a_charger_by_the_book_is_set_up_once_and_left_alone_afterwards() -> Non
         assert writes(yard) == written, "the second set-up writes nothing"
         assert yard.charger.commissioning.state == "done"
 
-    play(script, station())
+    play(script, station16())
 
 
 def test_q14_a_key_after_which_it_restarts_is_never_written_again_and_the_others_are() -> None:
@@ -72,7 +65,7 @@ def test_q14_a_key_after_which_it_restarts_is_never_written_again_and_the_others
         assert yard.station.restart_count == 1
         await charge(yard)
 
-    play(script, station("Q14"))
+    play(script, station16("Q14"))
 
 
 def test_q14_one_that_restarts_again_and_again_is_left_alone() -> None:
@@ -90,7 +83,7 @@ def test_q14_one_that_restarts_again_and_again_is_left_alone() -> None:
         assert "restarts again" in yard.charger.commissioning.detail
         await charge(yard)
 
-    play(script, station("mute-configuration"))
+    play(script, station16("mute-configuration"))
 
 
 def test_q15_endless_boots_are_answered_and_make_one_set_up() -> None:
@@ -101,7 +94,7 @@ def test_q15_endless_boots_are_answered_and_make_one_set_up() -> None:
         assert yard.charger.commissioning.state == "done"
         await charge(yard)
 
-    play(script, station("Q15"))
+    play(script, station16("Q15"))
 
 
 @pytest.mark.parametrize("fault", ["no-read-all", "four-keys"])
@@ -115,7 +108,7 @@ def test_q16_where_all_keys_cannot_be_read_at_once_they_are_read_in_pieces(fault
         assert yard.station.configuration.values["ConnectionTimeOut"] == "90"
         await charge(yard)
 
-    play(script, station(fault), quirks={"reads_all_keys": fault != "four-keys"})
+    play(script, station16(fault), quirks={"reads_all_keys": fault != "four-keys"})
 
 
 def test_q17_overlong_fields_and_values_are_taken_and_hurt_nobody() -> None:
@@ -125,7 +118,7 @@ def test_q17_overlong_fields_and_values_are_taken_and_hurt_nobody() -> None:
         await charge(yard)
         assert yard.counters["ocpp_message_deviates"] > 0
 
-    play(script, station("Q17"), tokens=("04A1".ljust(40, "0"), *TAGS))
+    play(script, station16("Q17"), tokens=("04A1".ljust(40, "0"), *TAGS))
 
 
 def test_q18_keys_are_found_in_any_case_and_written_as_the_charger_spells_them() -> None:
@@ -134,7 +127,7 @@ def test_q18_keys_are_found_in_any_case_and_written_as_the_charger_spells_them()
         assert ("ConnectionTimeout", "90") in writes(yard)
         assert yard.station.configuration.values["ConnectionTimeout"] == "90"
 
-    play(script, station("Q18"))
+    play(script, station16("Q18"))
 
 
 def test_q19_a_refused_key_is_no_success_and_is_tried_again_on_demand() -> None:
@@ -152,7 +145,7 @@ def test_q19_a_refused_key_is_no_success_and_is_tried_again_on_demand() -> None:
         outcomes = await set_up(yard)
         assert outcomes["ConnectionTimeOut"] == "accepted"
 
-    play(script, station("Q19"))
+    play(script, station16("Q19"))
 
 
 def test_q36_of_the_measurands_those_are_sampled_that_it_can() -> None:
@@ -162,7 +155,7 @@ def test_q36_of_the_measurands_those_are_sampled_that_it_can() -> None:
         assert "Voltage" not in sampled
         assert {"Energy.Active.Import.Register", "Current.Import", "SoC"} <= set(sampled)
 
-    play(script, station("Q36"))
+    play(script, station16("Q36"))
 
 
 def list_is_right(yard: Yard) -> None:
@@ -187,11 +180,11 @@ def test_q50_a_list_goes_whole_in_pieces_and_only_when_it_is_another() -> None:
         assert len(yard.station.list_messages) == 3, "it has it already"
         list_is_right(yard)
 
-    play(script, station("list-of-five"), tokens=TAGS)
+    play(script, station16("list-of-five"), tokens=TAGS)
 
 
 def test_q50_one_that_fails_at_differences_gets_it_whole() -> None:
-    play(lists, station("differential-fails"), tokens=TAGS)
+    play(lists, station16("differential-fails"), tokens=TAGS)
 
 
 def test_q50_one_that_can_do_neither_is_named_with_what_it_has() -> None:
@@ -201,7 +194,7 @@ def test_q50_one_that_can_do_neither_is_named_with_what_it_has() -> None:
         assert "refused after 1 of 12 tokens" in yard.charger.local_list
         await charge(yard)
 
-    play(script, station("Q50"), tokens=("04A1", *TAGS[1:]))
+    play(script, station16("Q50"), tokens=("04A1", *TAGS[1:]))
 
 
 def test_q51_a_refused_availability_is_said_in_its_own_word_and_stops_nothing() -> None:
@@ -212,7 +205,7 @@ def test_q51_a_refused_availability_is_said_in_its_own_word_and_stops_nothing() 
         assert (answer.outcome.value, answer.status) == ("rejected", "Rejected")
         await charge(yard)
 
-    play(script, station("Q51"))
+    play(script, station16("Q51"))
 
 
 def test_q51_where_it_is_known_nobody_is_sent_in_vain() -> None:
@@ -221,7 +214,7 @@ def test_q51_where_it_is_known_nobody_is_sent_in_vain() -> None:
         answer = await yard.act("availability", state="operative")
         assert "known to be a charger that refuses" in answer.problem
 
-    play(script, station("Q51"), quirks={"takes_availability": False})
+    play(script, station16("Q51"), quirks={"takes_availability": False})
 
 
 def test_q53_what_must_be_set_on_the_device_is_shown_and_without_it_it_counts_at_its_rating() -> None:
@@ -234,11 +227,11 @@ def test_q53_what_must_be_set_on_the_device_is_shown_and_without_it_it_counts_at
         assert "fallback-refused" in yard.alarms
         assert yard.charger.fallback == "refused"
 
-    play(script, station("Q53"), table=[profile])
+    play(script, station16("Q53"), table=[profile])
 
 
 def played(script: Callable[[Yard], Awaitable[None]]) -> None:
-    play(script, station())
+    play(script, station16())
 
 
 def test_tokens_of_the_site_let_drivers_charge_while_nobody_can_be_asked() -> None:

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import random
-from typing import Any
-
 import pytest
 
 from edgectl.domain.events import ChargerBooted, ChargerConnected, HeartbeatReceived
 from edgectl.domain.records import SessionStatus
-from hwsim.models.station16 import Station16
 from hwsim.world.faults import OCPP_PORT
-from hwsim.world.yard import WALL_OFFSET_S, Yard, play
+from hwsim.world.yard import Yard, play, station16
 
 RAW_KEY = "0123456789abcdef"
-
-
-def station(*faults: str, name: str = "CP-1", **options: Any) -> Station16:
-    return Station16(name, random.Random(1), wall_offset_s=WALL_OFFSET_S, faults=frozenset(faults), **options)
-
-
-async def charge(yard: Yard, minutes: float = 5) -> None:
-    yard.plug()
-    await yard.until(lambda: yard.charger.evses[0].session is not None, "a session")
-    await yard.seconds(minutes * 60)
-    yard.unplug()
-    await yard.until(lambda: yard.station.queued_count == 0, "everything delivered")
-    await yard.seconds(30)
 
 
 async def served(yard: Yard) -> None:
     """It charges as any other."""
     await yard.until(lambda: yard.charger.is_accepted, "it is let in", 60)
-    await charge(yard)
+    await yard.visit()
     assert yard.sessions[-1].status is SessionStatus.COMPLETED
     assert yard.sessions[-1].energy_wh > 500
 
@@ -46,8 +29,8 @@ def test_q1_without_a_subprotocol_it_is_turned_away_with_a_reason_until_the_file
         assert knocked.charger == "CP-1"
         assert "subprotocol" in knocked.reason
 
-    play(refused, station("Q1"))
-    play(served, station("Q1"), access={"assume_version": "ocpp1.6"})
+    play(refused, station16("Q1"))
+    play(served, station16("Q1"), access={"assume_version": "ocpp1.6"})
 
 
 def test_q2_one_whose_first_offer_is_broken_is_pinned_to_what_it_can() -> None:
@@ -55,7 +38,7 @@ def test_q2_one_whose_first_offer_is_broken_is_pinned_to_what_it_can() -> None:
         await served(yard)
         assert yard.charger.protocol == "ocpp1.6"
 
-    play(pinned, station("Q2"), access={"pin_version": "ocpp1.6"})
+    play(pinned, station16("Q2"), access={"pin_version": "ocpp1.6"})
 
 
 def test_q3_a_handshake_without_upgrade_is_taken_only_where_the_file_says_so() -> None:
@@ -63,8 +46,8 @@ def test_q3_a_handshake_without_upgrade_is_taken_only_where_the_file_says_so() -
         await yard.seconds(40)
         assert not yard.charger.is_connected
 
-    play(refused, station("Q3"))
-    play(served, station("Q3"), access={"tolerates_missing_upgrade": True})
+    play(refused, station16("Q3"))
+    play(served, station16("Q3"), access={"tolerates_missing_upgrade": True})
 
 
 def test_q4_an_identity_in_other_letters_encoded_and_with_a_slash_is_the_charger_of_the_file() -> None:
@@ -72,7 +55,7 @@ def test_q4_an_identity_in_other_letters_encoded_and_with_a_slash_is_the_charger
         await served(yard)
         assert yard.of(ChargerConnected)[0].charger == "CP-1"
 
-    play(script, station("Q4"))
+    play(script, station16("Q4"))
 
 
 @pytest.mark.parametrize("faults", [(), ("Q5",)], ids=["raw", "hex"])
@@ -81,7 +64,7 @@ def test_q5_a_key_is_the_same_key_raw_and_in_hexadecimal_digits(faults: tuple[st
         await served(yard)
         assert yard.charger.security_profile == 1
 
-    play(script, station(*faults), access={"password": RAW_KEY})
+    play(script, station16(*faults), access={"password": RAW_KEY})
 
 
 def test_q6_behind_a_half_open_socket_it_comes_back_at_once_and_its_session_goes_on() -> None:
@@ -101,19 +84,19 @@ def test_q6_behind_a_half_open_socket_it_comes_back_at_once_and_its_session_goes
         (session,) = yard.sessions
         assert session.status is SessionStatus.COMPLETED
 
-    play(script, station())
+    play(script, station16())
 
 
 def test_q7_a_link_that_drops_every_forty_seconds_is_counted_raises_no_alarm_and_costs_no_session() -> None:
     async def script(yard: Yard) -> None:
-        await charge(yard, minutes=15)
+        await yard.visit(minutes=15)
         (session,) = yard.sessions
         assert session.status is SessionStatus.COMPLETED
         assert session.energy_wh > 2_000
         assert yard.charger.link_count > 10
         assert "charger-offline" not in yard.alarms
 
-    play(script, station("Q7"))
+    play(script, station16("Q7"))
 
 
 def test_q8_one_that_never_beats_is_alive_as_long_as_it_says_anything() -> None:
@@ -124,7 +107,7 @@ def test_q8_one_that_never_beats_is_alive_as_long_as_it_says_anything() -> None:
         assert yard.charger.link_count == 1
         await served(yard)
 
-    play(script, station("Q8"))
+    play(script, station16("Q8"))
 
 
 def test_q6_q8_one_that_answers_no_pings_and_says_nothing_is_given_up_and_taken_back() -> None:
@@ -134,7 +117,7 @@ def test_q6_q8_one_that_answers_no_pings_and_says_nothing_is_given_up_and_taken_
         assert len(yard.of(ChargerBooted)) == 1
         await served(yard)
 
-    play(script, station("Q6", "Q8"))
+    play(script, station16("Q6", "Q8"))
 
 
 def test_q52_all_come_back_at_once_and_all_are_let_in() -> None:
@@ -146,4 +129,4 @@ def test_q52_all_come_back_at_once_and_all_are_let_in() -> None:
         yard.network.link(OCPP_PORT).is_refusing = False
         await yard.until(lambda: all(charger.is_accepted for charger in yard.chargers), "all are in", 60)
 
-    play(script, *(station("Q52", name=f"CP-{number}") for number in range(1, 13)))
+    play(script, *(station16("Q52", name=f"CP-{number}") for number in range(1, 13)))

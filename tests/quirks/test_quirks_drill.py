@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import random
-from typing import Any
-
 import pytest
 
 from edgectl.domain.events import Outcome
-from hwsim.models.station16 import Station16
-from hwsim.world.yard import GRID, WALL_OFFSET_S, Yard, play
-
-
-def station(*faults: str, **options: Any) -> Station16:
-    return Station16("CP-1", random.Random(1), wall_offset_s=WALL_OFFSET_S, faults=frozenset(faults), **options)
+from hwsim.world.yard import GRID, Yard, play, station16
 
 
 async def drill(yard: Yard) -> dict[str, str]:
@@ -39,7 +31,7 @@ def test_q37_a_charger_by_the_book_shows_no_quirk() -> None:
         assert "measured" not in dict(yard.charger.quirks)
         assert yard.loop.time() - began_s < 720
 
-    play(script, station())
+    play(script, station16())
 
 
 @pytest.mark.parametrize(
@@ -55,7 +47,7 @@ def test_q37_what_it_does_differently_is_found(fault: str, probe: str, value: st
         found = await drill(yard)
         assert found[probe] == value
 
-    play(script, station(fault))
+    play(script, station16(fault))
 
 
 def test_q40_a_forgetful_charger_counts_at_its_rating_once_the_drill_has_shown_it() -> None:
@@ -70,7 +62,7 @@ def test_q40_a_forgetful_charger_counts_at_its_rating_once_the_drill_has_shown_i
         (circuit,) = yard.daemon.view().circuits
         assert circuit.silent_ma.l1 == 32_000
 
-    play(script, station("forget-on-disconnect"))
+    play(script, station16("forget-on-disconnect"))
 
 
 def test_q37_nobody_is_drilled_without_a_vehicle() -> None:
@@ -79,4 +71,4 @@ def test_q37_nobody_is_drilled_without_a_vehicle() -> None:
         answer = await yard.act("drill")
         assert (answer.outcome, "must be charging" in answer.problem) == (Outcome.REJECTED, True)
 
-    play(script, station())
+    play(script, station16())

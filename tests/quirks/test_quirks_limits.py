@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 import pytest
@@ -11,12 +10,7 @@ from edgectl.domain.decisions import InstallFallback, SetLimit
 from edgectl.domain.events import LimitAnswered, Outcome
 from edgectl.domain.phases import Phases
 from edgectl.domain.quirks import ProfileKind, ProfilePurpose, RateUnit
-from hwsim.models.station16 import Station16
-from hwsim.world.yard import GRID, WALL_OFFSET_S, Yard, play
-
-
-def station(*faults: str, name: str = "CP-1", **options: Any) -> Station16:
-    return Station16(name, random.Random(1), wall_offset_s=WALL_OFFSET_S, faults=frozenset(faults), **options)
+from hwsim.world.yard import GRID, Yard, play, station16
 
 
 async def charging(yard: Yard, station: int = 0, **car: Any) -> None:
@@ -43,7 +37,7 @@ def test_q37_q38_one_that_ignores_or_refuses_is_named_tried_in_other_ways_and_co
         assert drawn_a(yard, 1) <= 70 - 20 - 30  # and the other one leaves it the room
         assert yard.depot.circuits[GRID].breaker.longest_over_s <= 30
 
-    play(script, station(fault), station(name="CP-2"), limit_a=70, building_a=20)
+    play(script, station16(fault), station16(name="CP-2"), limit_a=70, building_a=20)
 
 
 def test_q37_q38_where_there_is_no_room_for_what_it_draws_its_transaction_is_stopped() -> None:
@@ -55,7 +49,7 @@ def test_q37_q38_where_there_is_no_room_for_what_it_draws_its_transaction_is_sto
         (session,) = yard.sessions
         assert session.stop_reason == "Remote"
 
-    play(script, station("ignore-profiles"), limit_a=40, building_a=20)
+    play(script, station16("ignore-profiles"), limit_a=40, building_a=20)
 
 
 def test_q41_watts_where_it_takes_no_amps() -> None:
@@ -67,7 +61,7 @@ def test_q41_watts_where_it_takes_no_amps() -> None:
         assert 14 <= drawn_a(yard) <= 25
         assert yard.depot.circuits[GRID].breaker.longest_over_s <= 15
 
-    play(script, station("reject-amps"), limit_a=40, building_a=20, quirks={"unit": RateUnit.WATTS})
+    play(script, station16("reject-amps"), limit_a=40, building_a=20, quirks={"unit": RateUnit.WATTS})
 
 
 def test_q41_without_being_told_so_it_is_found_to_refuse() -> None:
@@ -76,7 +70,7 @@ def test_q41_without_being_told_so_it_is_found_to_refuse() -> None:
         await yard.seconds(60)
         assert "fallback-refused" in yard.alarms
 
-    play(script, station("reject-amps"))
+    play(script, station16("reject-amps"))
 
 
 def test_q40_limits_are_told_again_before_anything_else_when_a_forgetful_charger_is_back() -> None:
@@ -96,7 +90,7 @@ def test_q40_limits_are_told_again_before_anything_else_when_a_forgetful_charger
         assert yard.depot.circuits[GRID].breaker.longest_over_s <= 15
         assert yard.charger.fallback in {"installed", "verified"}
 
-    play(script, station("forget-on-disconnect"), limit_a=40, building_a=20, quirks={"keeps_profiles": False})
+    play(script, station16("forget-on-disconnect"), limit_a=40, building_a=20, quirks={"keeps_profiles": False})
 
 
 def test_q45_what_a_reboot_has_forgotten_is_written_again_and_read_back() -> None:
@@ -110,7 +104,7 @@ def test_q45_what_a_reboot_has_forgotten_is_written_again_and_read_back() -> Non
         assert not yard.station.profiles.installed
         await yard.until(lambda: yard.charger.fallback == "verified", "its fallback written and read back", 60)
 
-    play(script, station("forget-on-reboot"))
+    play(script, station16("forget-on-reboot"))
 
 
 def test_q42_one_that_cannot_pause_is_floored_and_never_told_nothing() -> None:
@@ -122,7 +116,7 @@ def test_q42_one_that_cannot_pause_is_floored_and_never_told_nothing() -> None:
         assert all(limit_ma >= 6_000 for limit_ma in told)
         assert yard.depot.circuits[GRID].breaker.longest_over_s <= 15
 
-    play(script, station("zero-is-six"), station(name="CP-2"), limit_a=27, building_a=20, quirks={"can_pause": False})
+    play(script, station16("zero-is-six"), station16(name="CP-2"), limit_a=27, building_a=20, quirks={"can_pause": False})
 
 
 def test_q35_without_currents_every_phase_counts_for_the_worst() -> None:
@@ -135,7 +129,7 @@ def test_q35_without_currents_every_phase_counts_for_the_worst() -> None:
         assert view.measured_ma == Phases.uniform(view.measured_ma.l1)
         assert yard.depot.circuits[GRID].breaker.longest_over_s <= 15
 
-    play(script, station("no-currents"), limit_a=40, building_a=20)
+    play(script, station16("no-currents"), limit_a=40, building_a=20)
 
 
 def test_q54_answers_that_come_late_are_matched_by_id_and_confirm_what_they_answer() -> None:
@@ -147,7 +141,7 @@ def test_q54_answers_that_come_late_are_matched_by_id_and_confirm_what_they_answ
         assert {answer.outcome for answer in answers} <= {Outcome.ACCEPTED, Outcome.SUPERSEDED}
         assert yard.charger.evses[0].confirmed_ma == yard.charger.evses[0].commanded_ma
 
-    play(script, station("slow"), limit_a=40, building_a=20)
+    play(script, station16("slow"), limit_a=40, building_a=20)
 
 
 def test_q54_an_answer_that_never_comes_leaves_the_limit_unconfirmed() -> None:
@@ -157,7 +151,7 @@ def test_q54_an_answer_that_never_comes_leaves_the_limit_unconfirmed() -> None:
         assert yard.charger.evses[0].confirmed_ma is None
         assert Outcome.TIMEOUT in {answer.outcome for answer in yard.of(LimitAnswered)}
 
-    play(script, station("mute-profiles"))
+    play(script, station16("mute-profiles"))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +167,7 @@ def test_q39_profiles_are_written_the_way_the_charger_takes_them(fault: str, qui
         assert 6 <= drawn_a(yard) <= 25
         assert yard.depot.circuits[GRID].breaker.longest_over_s <= 5
 
-    play(script, station(fault), limit_a=40, building_a=20, quirks=quirks)
+    play(script, station16(fault), limit_a=40, building_a=20, quirks=quirks)
 
 
 def test_q43_nothing_we_send_has_a_null_in_it() -> None:
@@ -188,7 +182,7 @@ def test_q43_nothing_we_send_has_a_null_in_it() -> None:
         await yard.seconds(60)
         assert yard.station.restart_count == 0
 
-    play(script, station("crashes-on-null"))
+    play(script, station16("crashes-on-null"))
 
 
 def test_q43_a_remote_start_brings_its_limit_in_a_message_of_its_own() -> None:
@@ -202,7 +196,7 @@ def test_q43_a_remote_start_brings_its_limit_in_a_message_of_its_own() -> None:
         await yard.seconds(60)
         assert 6 <= drawn_a(yard) <= 25
 
-    play(script, station("no-start-profile"), limit_a=40, building_a=20)
+    play(script, station16("no-start-profile"), limit_a=40, building_a=20)
 
 
 def test_q44_raises_wait_where_each_wears_the_flash_and_the_fallback_is_written_once() -> None:
@@ -225,7 +219,7 @@ def test_q44_raises_wait_where_each_wears_the_flash_and_the_fallback_is_written_
         assert len(yard.decided(InstallFallback)) == 1
         assert yard.depot.circuits[GRID].breaker.longest_over_s <= 5
 
-    play(script, station(), limit_a=40, building_a=20, quirks={"write_interval_ms": 120_000})
+    play(script, station16(), limit_a=40, building_a=20, quirks={"write_interval_ms": 120_000})
 
 
 def test_q46_when_we_are_gone_every_charger_falls_to_its_fallback_and_the_breaker_holds() -> None:
@@ -240,4 +234,4 @@ def test_q46_when_we_are_gone_every_charger_falls_to_its_fallback_and_the_breake
         assert all(drawn_a(yard, number) <= 6.1 for number in range(3))
         assert yard.depot.circuits[GRID].breaker.longest_over_s <= 5
 
-    play(script, *(station(name=f"CP-{number}") for number in (1, 2, 3)), limit_a=63, building_a=20)
+    play(script, *(station16(name=f"CP-{number}") for number in (1, 2, 3)), limit_a=63, building_a=20)

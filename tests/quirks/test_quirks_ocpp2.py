@@ -37,15 +37,6 @@ def station(*faults: str, version: str = "2.0.1", name: str = "CP-1", **options:
     return Watched(name, random.Random(1), version=version, wall_offset_s=WALL_OFFSET_S, faults=frozenset(faults), **options)
 
 
-async def charge(yard: Yard, minutes: float = 10) -> None:
-    yard.plug()
-    await yard.until(lambda: yard.charger.evses[0].session is not None, "a session")
-    await yard.seconds(minutes * 60)
-    yard.unplug()
-    await yard.until(lambda: yard.station.queued_count == 0, "everything delivered")
-    await yard.seconds(30)
-
-
 def completed(yard: Yard) -> list[Session]:
     return [session for session in yard.sessions if session.status is SessionStatus.COMPLETED]
 
@@ -64,7 +55,7 @@ def test_every_frame_is_the_standards_and_the_session_is_billed_once(version: st
 
     async def script(yard: Yard) -> None:
         await yard.seconds(20)
-        await charge(yard)
+        await yard.visit()
         (session,) = completed(yard)
         assert session.energy_wh > 1_000
         assert session.id_token == "04A1"
@@ -136,7 +127,7 @@ def test_it_does_what_it_is_asked(version: str) -> None:
 def test_q27_a_gap_in_its_numbers_is_flagged_and_asked_about() -> None:
     async def script(yard: Yard) -> None:
         await yard.seconds(20)
-        await charge(yard)
+        await yard.visit()
         (session,) = completed(yard)
         assert "messages-missing" in session.flags
         assert any(ask.request == "get-transaction-status" for ask in yard.decided(Ask))
@@ -147,7 +138,7 @@ def test_q27_a_gap_in_its_numbers_is_flagged_and_asked_about() -> None:
 def test_q27_numbers_that_are_always_zero_accuse_nobody() -> None:
     async def script(yard: Yard) -> None:
         await yard.seconds(20)
-        await charge(yard)
+        await yard.visit()
         (session,) = completed(yard)
         assert "messages-missing" not in session.flags
 
@@ -157,7 +148,7 @@ def test_q27_numbers_that_are_always_zero_accuse_nobody() -> None:
 def test_q27_an_update_after_the_end_reopens_nothing() -> None:
     async def script(yard: Yard) -> None:
         await yard.seconds(20)
-        await charge(yard)
+        await yard.visit()
         assert yard.charger.evses[0].session is None
         assert yard.charger.evses[0].status is not ConnectorStatus.CHARGING
 

@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-import random
-from typing import Any
-
 import pytest
 
 from edgectl.domain.decisions import Ask
 from edgectl.domain.events import ConnectorStatus, StatusReported
 from edgectl.domain.quirks import StatusTrigger
 from edgectl.domain.records import SessionStatus
-from hwsim.models.station16 import Station16
-from hwsim.world.yard import WALL_OFFSET_S, Yard, play
-
-
-def station(*faults: str, name: str = "CP-1", **options: Any) -> Station16:
-    return Station16(name, random.Random(1), wall_offset_s=WALL_OFFSET_S, faults=frozenset(faults), **options)
-
-
-async def charge(yard: Yard, minutes: float = 5) -> None:
-    yard.plug()
-    await yard.until(lambda: yard.charger.evses[0].session is not None, "a session")
-    await yard.seconds(minutes * 60)
-    yard.unplug()
-    await yard.until(lambda: yard.station.queued_count == 0, "everything delivered")
-    await yard.seconds(30)
+from hwsim.world.yard import Yard, play, station16
 
 
 def test_q47_a_fault_that_comes_and_goes_is_counted_and_not_shown_and_ends_nothing() -> None:
@@ -43,18 +26,18 @@ def test_q47_a_fault_that_comes_and_goes_is_counted_and_not_shown_and_ends_nothi
         (session,) = yard.sessions
         assert session.status is SessionStatus.COMPLETED
 
-    play(script, station("flapping-fault"))
+    play(script, station16("flapping-fault"))
 
 
 def test_q47_a_plug_that_seems_to_leave_for_a_second_does_not_end_the_session() -> None:
     async def script(yard: Yard) -> None:
-        await charge(yard, minutes=10)
+        await yard.visit(minutes=10)
         assert sum(event.status is ConnectorStatus.AVAILABLE for event in yard.of(StatusReported)) > 50
         (session,) = yard.sessions
         assert session.status is SessionStatus.COMPLETED
         assert session.energy_wh > 1_000
 
-    play(script, station("phantom-plugs"))
+    play(script, station16("phantom-plugs"))
 
 
 @pytest.mark.parametrize("fault", ["silent-after-reconnect", "connector-zero-only"])
@@ -74,7 +57,7 @@ def test_q48_where_no_status_is_told_transactions_and_values_tell_enough(fault: 
         await yard.seconds(10)
         assert yard.sessions[-1].status is SessionStatus.COMPLETED
 
-    play(script, station(fault))
+    play(script, station16(fault))
 
 
 def test_q48_states_are_asked_for_connector_by_connector() -> None:
@@ -83,16 +66,16 @@ def test_q48_states_are_asked_for_connector_by_connector() -> None:
         asked = [dict(ask.arguments) for ask in yard.decided(Ask) if ask.request == "trigger"]
         assert [arguments["evse"] for arguments in asked if arguments["message"] == "StatusNotification"] == ["1", "2"]
 
-    play(script, station(evse_count=2))
+    play(script, station16(evse_count=2))
 
 
 def test_q48_a_trigger_with_a_connector_that_is_refused_stops_nothing() -> None:
     async def script(yard: Yard) -> None:
         await yard.until(lambda: yard.charger.commissioning.state == "done", "set up", 120)
-        await charge(yard)
+        await yard.visit()
         assert yard.sessions[-1].status is SessionStatus.COMPLETED
 
-    play(script, station("trigger-needs-no-connector"))
+    play(script, station16("trigger-needs-no-connector"))
 
 
 def test_q48_where_it_is_known_the_states_are_asked_for_all_at_once() -> None:
@@ -101,4 +84,4 @@ def test_q48_where_it_is_known_the_states_are_asked_for_all_at_once() -> None:
         asked = [dict(ask.arguments) for ask in yard.decided(Ask) if ask.request == "trigger"]
         assert {"message": "StatusNotification"} in asked
 
-    play(script, station("trigger-needs-no-connector"), quirks={"status_trigger": StatusTrigger.STATION})
+    play(script, station16("trigger-needs-no-connector"), quirks={"status_trigger": StatusTrigger.STATION})

@@ -5,32 +5,15 @@ A test's name begins with the quirk's number; what is asserted is what a person 
 
 from __future__ import annotations
 
-import random
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 
 from edgectl.domain.events import TransactionEnded, TransactionStarted
 from edgectl.domain.records import Session, SessionStatus
-from hwsim.models.station16 import Station16
-from hwsim.world.yard import WALL_OFFSET_S, Yard, play
+from hwsim.world.yard import Yard, play, station16
 
 Script = Callable[[Yard], Awaitable[None]]
-
-
-def station(*faults: str, **options: Any) -> Station16:
-    return Station16("CP-1", random.Random(1), wall_offset_s=WALL_OFFSET_S, faults=frozenset(faults), **options)
-
-
-async def charge(yard: Yard, minutes: float = 10) -> None:
-    """A car comes, charges, and leaves; all that is owed is delivered."""
-    yard.plug()
-    await yard.until(lambda: yard.charger.evses[0].session is not None, "a session")
-    await yard.seconds(minutes * 60)
-    yard.unplug()
-    await yard.until(lambda: yard.station.queued_count == 0, "everything delivered")
-    await yard.seconds(30)
 
 
 def completed(yard: Yard) -> list[Session]:
@@ -39,14 +22,14 @@ def completed(yard: Yard) -> list[Session]:
 
 def test_q20_a_stop_with_minus_one_ends_the_session_that_runs_there() -> None:
     async def script(yard: Yard) -> None:
-        await charge(yard)
+        await yard.visit()
         (session,) = yard.sessions
         assert session.status is SessionStatus.COMPLETED
         assert "stop-matched" in session.flags
         assert session.energy_wh > 1_000
         assert yard.station.closed_transactions == 1  # it was acknowledged
 
-    play(script, station("lose-start-answer"))
+    play(script, station16("lose-start-answer"))
 
 
 def test_q20_q25_a_stop_that_nobody_knows_is_acknowledged_and_kept_for_a_person() -> None:
@@ -55,23 +38,23 @@ def test_q20_q25_a_stop_that_nobody_knows_is_acknowledged_and_kept_for_a_person(
         (orphan,) = yard.sessions
         assert (orphan.status, orphan.energy_wh, orphan.meter_stop_wh) == (SessionStatus.ORPHAN, 0, 4_200)
         assert yard.station.queued_count == 0
-        await charge(yard)  # and it has not kept the next one from starting
+        await yard.visit()  # and it has not kept the next one from starting
         assert len(completed(yard)) == 1
 
-    play(script, station("orphan-stop"))
+    play(script, station16("orphan-stop"))
 
 
 @pytest.mark.parametrize("fault", ["repeat-start", "repeat-stop", "same-id-retry"])
 def test_q22_q24_what_is_told_twice_is_one_session_with_one_id(fault: str) -> None:
     async def script(yard: Yard) -> None:
-        await charge(yard)
+        await yard.visit()
         (session,) = yard.sessions
         assert session.status is SessionStatus.COMPLETED
         assert session.rev == 1
         started = {event.meter_start_wh for event in yard.of(TransactionStarted)}
         assert started == {session.meter_start_wh}
 
-    play(script, station(fault))
+    play(script, station16(fault))
 
 
 def test_q23_values_of_a_transaction_whose_start_was_never_heard_open_a_session() -> None:
@@ -91,7 +74,7 @@ def test_q23_values_of_a_transaction_whose_start_was_never_heard_open_a_session(
         assert session.status is SessionStatus.COMPLETED
         assert session.energy_wh > 0
 
-    play(script, station())
+    play(script, station16())
 
 
 @pytest.mark.parametrize("fault", ["register-resets", "register-backwards"])
@@ -111,22 +94,22 @@ def test_q26_a_register_that_begins_again_never_makes_negative_or_invented_energ
         for session in completed(yard):
             assert 0 <= session.energy_wh <= 22_080 // 6
 
-    play(script, station(fault))
+    play(script, station16(fault))
 
 
 def test_q34_values_without_a_transaction_id_belong_to_the_session_of_their_connector() -> None:
     async def script(yard: Yard) -> None:
-        await charge(yard)
+        await yard.visit()
         (session,) = yard.sessions
         assert session.energy_wh > 1_000
         assert len(session.periods) >= 1
 
-    play(script, station("no-transaction-id"))
+    play(script, station16("no-transaction-id"))
 
 
 def test_q31_a_clock_that_was_never_set_does_not_date_a_session_in_1970() -> None:
     async def script(yard: Yard) -> None:
-        await charge(yard)
+        await yard.visit()
         (session,) = yard.sessions
         assert "clock-lost" in session.flags
         assert session.started_reported_utc_ms is not None
@@ -136,12 +119,12 @@ def test_q31_a_clock_that_was_never_set_does_not_date_a_session_in_1970() -> Non
         assert session.ended_utc_ms is not None
         assert session.started_utc_ms < session.ended_utc_ms <= now_ms
 
-    play(script, station("clock-1970"))
+    play(script, station16("clock-1970"))
 
 
 def test_q22_hours_of_a_queue_are_taken_at_full_speed_and_with_their_own_times() -> None:
     async def script(yard: Yard) -> None:
-        await charge(yard, minutes=1)
+        await yard.visit(minutes=1)
         await yard.kill_daemon()
         await yard.seconds(30)
         for _ in range(3):
@@ -159,33 +142,33 @@ def test_q22_hours_of_a_queue_are_taken_at_full_speed_and_with_their_own_times()
         starts = [session.started_utc_ms for session in completed(yard)]
         assert starts[3] - starts[2] > 1_000_000
 
-    play(script, station(known_tokens=frozenset({"04A1", "04A2", "04A3", "04A4"})))
+    play(script, station16(known_tokens=frozenset({"04A1", "04A2", "04A3", "04A4"})))
 
 
 def test_q27_the_end_is_the_end() -> None:
     async def script(yard: Yard) -> None:
-        await charge(yard)
+        await yard.visit()
         (session,) = yard.sessions
         ended = yard.of(TransactionEnded)[0]
         await yard.kill_daemon()
         await yard.start_daemon()
-        await charge(yard, minutes=2)
+        await yard.visit(minutes=2)
         again = next(one for one in yard.sessions if one.id == session.id)
         assert (again.status, again.rev, again.energy_wh) == (session.status, session.rev, session.energy_wh)
         assert ended.call.charger == "CP-1"
         assert len(completed(yard)) == 2
 
-    play(script, station("repeat-stop"))
+    play(script, station16("repeat-stop"))
 
 
 def test_q21_a_stop_with_anothers_id_ends_only_what_it_can_mean_and_says_that_it_was_a_guess() -> None:
     async def script(yard: Yard) -> None:
-        await charge(yard)
+        await yard.visit()
         (session,) = completed(yard)
         assert "stop-matched" in session.flags
         assert session.energy_wh > 1_000
 
-    play(script, station("Q21"))
+    play(script, station16("Q21"))
 
 
 def test_q21_where_it_can_mean_two_neither_is_ended() -> None:
@@ -201,17 +184,17 @@ def test_q21_where_it_can_mean_two_neither_is_ended() -> None:
         assert {session.status for session in yard.sessions} == {SessionStatus.ACTIVE, SessionStatus.ORPHAN}
         assert len(yard.sessions) == 3
 
-    play(script, station("Q21", evse_count=2))
+    play(script, station16("Q21", evse_count=2))
 
 
 def test_q23_a_start_that_is_never_told_is_a_session_by_its_values_alone() -> None:
     async def script(yard: Yard) -> None:
-        await charge(yard)
+        await yard.visit()
         (session,) = completed(yard)
         assert {"start-missing", "meter-start-derived"} <= set(session.flags)
         assert session.energy_wh > 1_000
 
-    play(script, station("Q23"))
+    play(script, station16("Q23"))
 
 
 def test_q28_a_queue_that_overflows_loses_values_and_no_energy() -> None:
@@ -232,7 +215,7 @@ def test_q28_a_queue_that_overflows_loses_values_and_no_energy() -> None:
         assert session.energy_wh >= drawn_wh - 1
         assert "energy-estimated" not in session.flags
 
-    play(script, station("Q28", known_tokens=frozenset({"04A1"})))
+    play(script, station16("Q28", known_tokens=frozenset({"04A1"})))
 
 
 def test_q29_the_history_of_before_is_taken_at_full_speed_and_marked() -> None:
@@ -244,51 +227,51 @@ def test_q29_the_history_of_before_is_taken_at_full_speed_and_marked() -> None:
         assert all("pre-adoption" in session.flags for session in old)
         assert {session.energy_wh for session in old} == {900}
         assert len({session.started_utc_ms for session in old}) == 20
-        await charge(yard)
+        await yard.visit()
         assert "pre-adoption" not in completed(yard)[-1].flags
 
-    play(script, station("Q29"))
+    play(script, station16("Q29"))
 
 
 def test_q30_values_after_the_stop_change_no_energy_and_reopen_nothing() -> None:
     async def script(yard: Yard) -> None:
-        await charge(yard)
+        await yard.visit()
         (session,) = yard.sessions
         assert session.status is SessionStatus.COMPLETED
         assert session.meter_stop_wh is not None
         assert session.meter_start_wh is not None
         assert session.energy_wh == session.meter_stop_wh - session.meter_start_wh
 
-    play(script, station("values-after-stop"))
+    play(script, station16("values-after-stop"))
 
 
 def test_q30_one_that_stays_finishing_takes_the_next_driver_all_the_same() -> None:
     async def script(yard: Yard) -> None:
-        await charge(yard)
-        await charge(yard)
+        await yard.visit()
+        await yard.visit()
         assert len(completed(yard)) == 2
 
-    play(script, station("stuck-finishing"))
+    play(script, station16("stuck-finishing"))
 
 
 def test_q33_odd_values_cost_only_themselves() -> None:
     async def script(yard: Yard) -> None:
-        await charge(yard)
+        await yard.visit()
         (session,) = completed(yard)
         assert session.energy_wh > 1_000
         assert yard.counters["samples_dropped"] > 0
 
-    play(script, station("Q33"))
+    play(script, station16("Q33"))
 
 
 def test_q49_a_card_is_the_same_card_in_capitals_and_small_letters() -> None:
     async def script(yard: Yard) -> None:
         for _ in range(4):
-            await charge(yard, minutes=2)
+            await yard.visit(minutes=2)
         assert len(completed(yard)) == 4
         assert yard.station.rejected_tokens == 0
 
-    play(script, station("upper-case-tokens"))
+    play(script, station16("upper-case-tokens"))
 
 
 def test_q49_a_card_whose_bytes_are_read_in_reverse_is_known_once_the_file_says_so() -> None:
@@ -306,5 +289,5 @@ def test_q49_a_card_whose_bytes_are_read_in_reverse_is_known_once_the_file_says_
         (session,) = yard.sessions
         assert session.id_token == "04A1B2C3"
 
-    play(refused, station("reversed-tokens"), tokens=["04A1B2C3"])
-    play(known, station("reversed-tokens"), tokens=["04A1B2C3"], quirks={"has_reversed_uid": True})
+    play(refused, station16("reversed-tokens"), tokens=["04A1B2C3"])
+    play(known, station16("reversed-tokens"), tokens=["04A1B2C3"], quirks={"has_reversed_uid": True})

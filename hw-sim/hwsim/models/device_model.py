@@ -74,16 +74,18 @@ class DeviceModel:
 
     def report(self) -> list[dict[str, Any]]:
         """Everything, as NotifyReport tells it."""
-        return [_entry(name, value) for name, value in sorted(self.values.items())]
+        return [entry_of(name, value) for name, value in sorted(self.values.items())]
 
 
 def name_of(entry: dict[str, Any]) -> str:
+    """What an entry with ``component`` and ``variable`` is about."""
     variable = entry["variable"]
     instance = f"[{variable['instance']}]" if "instance" in variable else ""
     return f"{entry['component']['name']}.{variable['name']}{instance}"
 
 
-def _entry(name: str, value: str) -> dict[str, Any]:
+def entry_of(name: str, value: str) -> dict[str, Any]:
+    """A variable as NotifyReport tells it."""
     component, _, variable = name.partition(".")
     variable, _, instance = variable.partition("[")
     named = {"name": variable} | ({"instance": instance.rstrip("]")} if instance else {})

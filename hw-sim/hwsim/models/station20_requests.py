@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from hwsim.models.profiles import VOLTAGE_V
+from hwsim.models.station16_requests import ACCEPTED, REJECTED, Answer, periods_of
 
 if TYPE_CHECKING:
     from hwsim.models.station20 import Station20
 
-Answer: TypeAlias = dict[str, Any] | str | None
-"""A payload, the code of a CALLERROR, or nothing at all."""
-
-ACCEPTED = {"status": "Accepted"}
-REJECTED = {"status": "Rejected"}
-NEVER_ENDS_A = 1_000.0
 REPORT_COUNT = 8
 """Variables in one part of a report."""
 _PURPOSES = {"ChargingStationMaxProfile": "ChargePointMaxProfile"}
@@ -121,25 +115,15 @@ def _get_profiles(station: Station20, payload: dict[str, Any], now_s: float) -> 
 
 
 def _composite(station: Station20, payload: dict[str, Any], now_s: float) -> Answer:
-    number, unit = payload["evseId"], payload.get("chargingRateUnit", "A")
-    evse = station.evses.get(number)
-    if evse is None and number != 0:
+    number, unit, duration_s = payload["evseId"], payload.get("chargingRateUnit", "A"), payload["duration"]
+    if number != 0 and number not in station.evses:
         return REJECTED
-    phase_count = len(station.wiring)
-    began_s = evse.transaction.began_wall_s if evse is not None and evse.transaction is not None else None
-    steps = station.profiles.schedule_a(number, station.wall_s(now_s), payload["duration"], began_s, phase_count)
-    most_a = station.max_a if number else station.max_a * len(station.evses)
-    factor = VOLTAGE_V * phase_count if unit == "W" else 1.0
-    periods = [
-        {"startPeriod": int(start_s), "limit": round(min(limit_a, most_a, NEVER_ENDS_A) * factor, 1)}
-        for start_s, limit_a in steps
-    ]
     schedule = {
         "evseId": number,
-        "duration": payload["duration"],
+        "duration": duration_s,
         "scheduleStart": station.stamp(now_s),
         "chargingRateUnit": unit,
-        "chargingSchedulePeriod": periods,
+        "chargingSchedulePeriod": periods_of(station, number, unit, duration_s, now_s),
     }
     return {"status": "Accepted", "schedule": schedule}
 

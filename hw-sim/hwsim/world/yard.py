@@ -29,6 +29,7 @@ from edgectl.domain.views import ChargerView
 from hwsim.models.building import Building
 from hwsim.models.car import TOKENS, Car
 from hwsim.models.depot import CircuitModel, Depot
+from hwsim.models.station16 import Station16
 from hwsim.station.client import StationClient
 from hwsim.world.broker import Backend, SimBroker, SimTransport
 from hwsim.world.clock import START_UTC_MS, SeededIds, VirtualClock
@@ -103,6 +104,15 @@ class Yard:
 
     def unplug(self, number: int = 1, station: int = 0) -> None:
         self.stations[station].unplug(number, self.loop.time())
+
+    async def visit(self, minutes: float = 10) -> None:
+        """A car comes, charges, and leaves; all that is owed is delivered."""
+        self.plug()
+        await self.until(lambda: self.charger.evses[0].session is not None, "a session")
+        await self.seconds(minutes * 60)
+        self.unplug()
+        await self.until(lambda: self.station.queued_count == 0, "everything delivered")
+        await self.seconds(30)
 
     def power_off(self, station: int = 0) -> None:
         self.clients[station].power_off()
@@ -215,6 +225,11 @@ class Yard:
 
     def _trace(self, event: Event, _now: Instant, decisions: Sequence[Decision]) -> None:
         self.events.append((event, list(decisions)))
+
+
+def station16(*faults: str, name: str = "CP-1", **options: Any) -> Station16:
+    """A charger of OCPP 1.6 for the yard, with these faults."""
+    return Station16(name, random.Random(1), wall_offset_s=WALL_OFFSET_S, faults=frozenset(faults), **options)
 
 
 def play(
