@@ -7,6 +7,8 @@ from edgectl.domain.ids import ChargerId, EvseId, SessionId, TransactionRef, sam
 from edgectl.domain.records import Restored, Session
 from edgectl.domain.units import Millis
 
+MAX_TRANSACTION_NUMBER = 2**31 - 1
+"""An OCPP 1.6 id is a positive 32-bit integer."""
 RECENT_COUNT = 2_000
 """Closed sessions remembered for repeats: more than a charger's queue (100 entries is common) times a site's chargers."""
 
@@ -65,6 +67,8 @@ class SessionBook:
         here = self.at(EvseId(event.call.charger, event.evse_number))
         if here is None or here.start_key or "start-missing" not in here.flags:
             return None
+        if not here.transaction.isdecimal() or not 0 < int(here.transaction) <= MAX_TRANSACTION_NUMBER:
+            return None  # it could not be told to go on with that
         is_same_driver = event.token is None or here.id_token is None or same_token(event.token, here.id_token)
         is_before = started_utc_ms <= here.started_utc_ms + slack_ms
         start_wh, first_wh = event.meter_start_wh, here.meter_start_wh

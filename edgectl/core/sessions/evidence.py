@@ -16,6 +16,9 @@ OLDEST_CREDIBLE_UTC_MS: UtcMillis = 1_577_836_800_000
 LATE_MS: Millis = 300_000
 """A start or stop reported this long after it happened came from the charger's offline queue."""
 
+SURE_MS: Millis = 60_000
+"""A date this close to our own time needs no correction."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -55,8 +58,10 @@ def credible(reported_utc_ms: UtcMillis | None, offset_ms: Millis, now: Instant)
         return now.utc_ms, {"clock-missing"}
     if reported_utc_ms < OLDEST_CREDIBLE_UTC_MS:
         return now.utc_ms, {"clock-lost"}
-    if offset_ms and reported_utc_ms - offset_ms <= now.utc_ms + LATE_MS:
-        return min(now.utc_ms, reported_utc_ms - offset_ms), {"clock-corrected"}
+    is_right = abs(reported_utc_ms - now.utc_ms) <= SURE_MS  # whatever it said before
+    corrected_utc_ms = reported_utc_ms - offset_ms
+    if offset_ms and not is_right and OLDEST_CREDIBLE_UTC_MS <= corrected_utc_ms <= now.utc_ms + LATE_MS:
+        return min(now.utc_ms, corrected_utc_ms), {"clock-corrected"}
     if reported_utc_ms > now.utc_ms + LATE_MS:
         return now.utc_ms, {"clock-ahead"}
     return reported_utc_ms, set()
@@ -69,8 +74,8 @@ def adoption(started_utc_ms: UtcMillis, source: Source) -> set[str]:
 
 
 def is_issued(transaction: TransactionRef) -> bool:
-    """Not one of the references that mean "none": chargers that never got an id say -1 or 0."""
-    return transaction not in {"", "0", "-1"}
+    """Not one of the references that mean "none": chargers that never got an id say 0 or something negative."""
+    return transaction not in {"", "0"} and not (transaction[0] == "-" and transaction[1:].isdecimal())
 
 
 def start_key(event: TransactionStarted) -> str:

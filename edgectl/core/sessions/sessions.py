@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from edgectl.core.authorization import Authorization
 from edgectl.core.sessions import evidence, periods, registers
-from edgectl.core.sessions.book import SessionBook
+from edgectl.core.sessions.book import MAX_TRANSACTION_NUMBER, SessionBook
 from edgectl.core.sessions.endings import Endings
 from edgectl.core.sessions.evidence import Source
 from edgectl.domain.decisions import Acknowledge, Decision, Keep, Reply, StartAnswer, TokenAnswer
@@ -26,7 +26,6 @@ PROGRESS_WH: WattHours = 100
 """Running energy is written at least this often, so a crash loses no more of it."""
 SAME_MS: Millis = 1_000
 """Values that change nothing are not noted more often than this."""
-MAX_TRANSACTION_NUMBER = 2**31 - 1
 
 
 class Sessions:
@@ -96,7 +95,7 @@ class Sessions:
             charger=charger,
             evse_number=event.evse_number,
             connector_number=event.connector_number,
-            transaction=event.transaction or self._next_transaction(),
+            transaction=event.transaction or self._next_transaction(charger),
             status=SessionStatus.ACTIVE,
             id_token=event.token,
             authorisation=self._authorization.account_of(event.token, started_utc_ms, is_offline=is_offline),
@@ -124,10 +123,13 @@ class Sessions:
         known = self._book.by_start(event.call.charger, key) or self._book.retried(event)
         return known or self._book.began_unseen(event, started_utc_ms, evidence.LATE_MS)
 
-    def _next_transaction(self) -> TransactionRef:
-        # An OCPP 1.6 id is a positive 32-bit integer; two thousand million of them outlast any charger.
-        self._last_number = self._last_number % MAX_TRANSACTION_NUMBER + 1
-        return TransactionRef(str(self._last_number))
+    def _next_transaction(self, charger: ChargerId) -> TransactionRef:
+        # Two thousand million of them outlast any charger. One that a charger has made up for itself is passed over.
+        while True:
+            self._last_number = self._last_number % MAX_TRANSACTION_NUMBER + 1
+            transaction = TransactionRef(str(self._last_number))
+            if self._book.find(charger, transaction) is None:
+                return transaction
 
     def _provisional(self, event: MeterValuesReported, transaction: TransactionRef, source: Source, now: Instant) -> Session:
         """Values of a transaction whose start we never saw: energy flows, so there is a session."""

@@ -195,3 +195,27 @@ def test_a_session_is_found_again_by_reference_start_and_stop_after_many_others(
         bench.stop("A", str(number + 1), meter_wh=1_001 + number)
     for event, reply in events:
         assert answer(bench.put(replace(event, call=bench.call("A", "StartTransaction")))) == reply
+
+
+def test_q31_one_absurd_date_does_not_move_what_is_dated_right() -> None:
+    bench = bench_of()
+    values(bench, 900, None, at_ms=250_000_000_000_000)  # the year 9892
+    session = kept(bench.start("A", meter_wh=1_000))
+    assert (session.started_utc_ms, session.flags) == (NOON_UTC_MS, ())
+    bench.wait(600)
+    late = kept(bench.stop("A", "1", meter_wh=1_500, reported_utc_ms=NOON_UTC_MS + 100_000))
+    assert late.ended_utc_ms == NOON_UTC_MS + 100_000
+
+
+def test_q20_a_transaction_named_by_nobody_opens_no_session() -> None:
+    bench = bench_of()
+    assert records(SessionKept, values(bench, 900, "-70")) == []
+    assert kept(bench.start("A", meter_wh=900)).transaction == "1"
+
+
+def test_a_number_a_charger_has_made_up_is_not_given_out_again() -> None:
+    bench = bench_of()
+    made_up = kept(values(bench, 900, "1"))
+    bench.wait(7_200)
+    assert kept(bench.start("A", meter_wh=5_000)).transaction == "2"
+    assert made_up.transaction == "1"
