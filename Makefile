@@ -9,13 +9,14 @@ UV = uv==0.13.9
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links --exclude-newer "1 week" pyproject.toml
 
-.PHONY: help demo test lint bench lock clean
+.PHONY: help demo test lint bench campaign lock clean
 
 help:
 	@echo "make demo    a depot in a box: the daemon, chargers, meters, a broker (SECONDS=60 ends it)"
 	@echo "make test    all tests (ARGS=\"-k outbox\" for some)"
 	@echo "make lint    format, lint, types, imports, the unit's exposure"
 	@echo "make bench   the measurements"
+	@echo "make campaign  100,000 charging histories and 1,000,000 mutated frames; a slice of both is in make test"
 	@echo "make lock    resolve pyproject.toml into the lock files anew, versions kept (UPGRADE=--upgrade for new ones)"
 	@echo "make clean   remove what was fetched and made"
 
@@ -34,6 +35,11 @@ lint:
 bench:
 	@$(PYTHON) .ci/setup.py requirements-dev.lock --program mosquitto
 	@.venv/bin/python -m benchmarks $(ARGS)
+
+campaign:
+	@$(PYTHON) .ci/setup.py requirements-dev.lock
+	@.venv/bin/python -m hwsim histories --count 100000
+	@.venv/bin/python -m hwsim fuzz --frames 1000000
 
 # Versions younger than a week are passed over: most bad releases are found out by then.
 lock:

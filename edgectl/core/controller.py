@@ -332,7 +332,9 @@ class Controller:
             if not event.is_offline:
                 scale.note(sample, now)
         if event.samples and not event.is_offline:
-            state.clock.note(event.samples[-1].reported_utc_ms, now)
+            # 1.6 does not say whether values waited in a queue, and one that never empties looks like a clock that is behind.
+            note = state.clock.note_live if state.protocol == "ocpp1.6" else state.clock.note
+            note(event.samples[-1].reported_utc_ms, now)
 
     def _on_ended(self, event: TransactionEnded, now: Instant) -> list[Decision]:
         known = self._sessions.find(event.call.charger, event.transaction)

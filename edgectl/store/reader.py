@@ -30,6 +30,9 @@ log = structlog.get_logger(__name__)
 RECENT_MS: Final[Millis] = 7 * 86_400_000
 """Chargers repeat unanswered transaction messages for days; after a week offline a person has been there."""
 
+RECENT_COUNT: Final = 1_000
+"""The last ones we heard of are recent whatever their dates say: those are the charger's, and its clock may be years off."""
+
 RECENT_LIMIT: Final = 5_000
 """Closed sessions handed to the core at start: a week of 700 a day, some 10 MB."""
 
@@ -133,10 +136,11 @@ class LedgerFile:
         active = self._all("SELECT id, body FROM session WHERE status = 'active' ORDER BY started_utc_ms, id", ())
         ended_utc_ms = "COALESCE(ended_utc_ms, started_utc_ms)"
         recent = self._all(
-            f"SELECT id, body FROM session WHERE status <> 'active' AND {ended_utc_ms} >="  # noqa: S608
+            f"SELECT id, body FROM session WHERE status <> 'active' AND ({ended_utc_ms} >="  # noqa: S608
             f" (SELECT MIN(?, MAX({ended_utc_ms})) FROM session WHERE status <> 'active') - ?"
-            f" ORDER BY {ended_utc_ms} DESC, id DESC LIMIT ?",
-            (now_utc_ms, RECENT_MS, RECENT_LIMIT),
+            " OR rowid > (SELECT MAX(rowid) FROM session) - ?)"
+            " ORDER BY rowid DESC LIMIT ?",
+            (now_utc_ms, RECENT_MS, RECENT_COUNT, RECENT_LIMIT),
         )
         return Restored(_sessions(active), _sessions(reversed(recent)), int(self._meta("last_transaction_number")), self.epoch())
 

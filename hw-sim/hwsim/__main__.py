@@ -1,4 +1,4 @@
-"""``python -m hwsim demo [--seconds N]`` and ``python -m hwsim world --seed N``."""
+"""``python -m hwsim COMMAND``: ``demo``, ``world``, ``station``, ``histories`` or ``fuzz``; ``--help`` after each tells more."""
 
 from __future__ import annotations
 
@@ -22,7 +22,36 @@ def main() -> int:
     world.add_argument("--seeds", type=int, default=1, help="how many seeds from there on")
     world.add_argument("--hours", type=float, default=0.75)
     world.add_argument("--faults", action="store_true", help="links, meter, broker, disk, clock and the daemon itself fail")
+    histories = commands.add_parser(
+        "histories", help="randomised charging histories against the core; replays a seed that failed"
+    )
+    histories.add_argument("--count", type=int, default=100_000)
+    histories.add_argument("--seed", type=int, default=1, help="of the first history; the next has the next")
+    fuzz = commands.add_parser("fuzz", help="mutated frames of all versions against link and core")
+    fuzz.add_argument("--frames", type=int, default=1_000_000)
+    fuzz.add_argument("--seed", type=int, default=1)
+    station = commands.add_parser(
+        "station", help="one charger against any OCPP server", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    station.add_argument("--url", help="ws://HOST:PORT")
+    station.add_argument("--id", default="CP-1")
+    station.add_argument("--version", choices=["1.6", "2.0.1", "2.1"], default="1.6")
+    station.add_argument("--fault", action="append", default=[], help="by name, or a quirk's number such as Q14; may be repeated")
+    station.add_argument("--password")
+    station.add_argument("--token", default="04A1", help="what its driver presents")
+    station.add_argument("--seconds", type=float, default=None)
+    station.add_argument("--faults", action="store_true", help="list the faults and end")
     arguments = parser.parse_args()
+    if arguments.command == "station":
+        return play_station(arguments)
+    if arguments.command == "histories":
+        from hwsim.campaigns.histories import run_histories
+
+        return run_histories(arguments.count, arguments.seed)
+    if arguments.command == "fuzz":
+        from hwsim.campaigns.fuzz import run_fuzz
+
+        return run_fuzz(arguments.frames, arguments.seed)
     if arguments.command == "world":
         return simulate(arguments.seed, arguments.seeds, arguments.hours, faults=arguments.faults)
     from hwsim.demo import run_demo
@@ -31,6 +60,33 @@ def main() -> int:
         return asyncio.run(run_demo(seconds=arguments.seconds, seed=arguments.seed, has_broker=not arguments.no_broker))
     except KeyboardInterrupt:
         return 130
+
+
+def play_station(arguments: argparse.Namespace) -> int:
+    """One charger until Ctrl-C, or the list of what it can do wrong."""
+    from hwsim.station.command import fault_list, run_station
+
+    if arguments.faults or arguments.url is None:
+        print(fault_list())
+        return 0 if arguments.faults else 2
+    try:
+        asyncio.run(
+            run_station(
+                arguments.url,
+                arguments.id,
+                version=arguments.version,
+                faults=frozenset(arguments.fault),
+                password=arguments.password,
+                token=arguments.token,
+                seconds=arguments.seconds,
+            )
+        )
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        pass
+    return 0
 
 
 def simulate(first: int, count: int, hours: float, *, faults: bool) -> int:

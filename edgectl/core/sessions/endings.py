@@ -99,6 +99,7 @@ class Endings:
             ended_utc_ms = max(now.utc_ms, session.started_utc_ms)
             clock_flags = clock_flags | {"clock-backwards"}
         elapsed_ms = max(ended_utc_ms, now.utc_ms) - session.started_utc_ms
+        elapsed_ms = max(elapsed_ms, evidence.told_ms(session, reported_utc_ms))
         start_wh, last_wh = session.meter_start_wh, session.meter_last_wh
         if meter_stop_wh is not None and start_wh == last_wh == 0:
             derived_wh = registers.baseline(start_wh, meter_stop_wh, source.register_wh, source.rated_w, elapsed_ms)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from edgectl.domain.decisions import Keep
 from edgectl.domain.events import Call, Sample, TransactionEnded, TransactionStarted
 from edgectl.domain.ids import SessionId, TransactionRef
-from edgectl.domain.records import MessageKept
+from edgectl.domain.records import MessageKept, Session
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis, UtcMillis, WattHours, Watts
 
@@ -65,6 +65,13 @@ def credible(reported_utc_ms: UtcMillis | None, offset_ms: Millis, now: Instant)
     if reported_utc_ms > now.utc_ms + LATE_MS:
         return now.utc_ms, {"clock-ahead"}
     return reported_utc_ms, set()
+
+
+def told_ms(session: Session, reported_utc_ms: UtcMillis | None) -> Millis:
+    """How long it has lasted by the charger's own account: right even where its clock is wrong."""
+    if reported_utc_ms is None or session.started_reported_utc_ms is None:
+        return 0
+    return max(0, reported_utc_ms - session.started_reported_utc_ms)
 
 
 def adoption(started_utc_ms: UtcMillis, source: Source) -> set[str]:

@@ -192,11 +192,12 @@ class Sessions:
     ) -> Session:
         flags: set[str] = set()
         start_wh, register_wh = session.meter_start_wh, session.meter_last_wh
-        elapsed_ms = now.utc_ms - session.started_utc_ms
+        lasts_ms = now.utc_ms - session.started_utc_ms
         for sample in event.samples:
             found_wh = sample.energy_wh
             if found_wh is None:
                 continue
+            elapsed_ms = max(lasts_ms, evidence.told_ms(session, sample.reported_utc_ms))
             if start_wh == register_wh == 0:
                 derived_wh = registers.baseline(start_wh, found_wh, source.register_wh, source.rated_w, elapsed_ms)
                 if derived_wh is not None:

@@ -43,7 +43,7 @@ class Station20(Station16):
     """One station. ``version`` is ``2.0.1`` or ``2.1``."""
 
     def __init__(self, identity: str, rng: random.Random, *, version: str = "2.0.1", **options: Any) -> None:
-        faults = frozenset(options.pop("faults", frozenset()))
+        faults: frozenset[str] = frozenset(options.pop("faults", frozenset()))
         super().__init__(identity, rng, faults=faults - FAULTS_20.keys(), **options)
         self.faults |= faults & FAULTS_20.keys()
         self.version = version

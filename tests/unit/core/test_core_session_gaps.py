@@ -9,7 +9,7 @@ from support.plant import NOON_UTC_MS, TAG, Bench, answer, of, plant, records
 
 from edgectl.core.sessions import RegisterWatch
 from edgectl.domain.decisions import Decision, Remember, StartAnswer
-from edgectl.domain.events import MeterValuesReported, Sample, TransactionStarted
+from edgectl.domain.events import ConnectorStatus, MeterValuesReported, Sample, StatusReported, TransactionStarted
 from edgectl.domain.ids import IdToken, TransactionRef
 from edgectl.domain.quirks import RegisterBehaviour
 from edgectl.domain.records import BillKept, Session, SessionKept, SessionStatus
@@ -133,13 +133,25 @@ def test_q31_a_clock_that_is_known_to_be_behind_is_corrected() -> None:
     bench = bench_of()
     behind_ms = 2 * HOUR_MS
     for _ in range(4):
-        values(bench, 900, None, at_ms=bench.utc_ms - behind_ms)
+        told_ms = bench.utc_ms - behind_ms
+        bench.put(StatusReported(bench.call("A"), 1, 1, ConnectorStatus.AVAILABLE, reported_utc_ms=told_ms))
         bench.wait(30)
     session = kept(bench.start("A", meter_wh=1_000, reported_utc_ms=bench.utc_ms - behind_ms))
     assert abs(session.started_utc_ms - bench.utc_ms) < 1_000
     assert "clock-corrected" in session.flags
     assert "reported-late" not in session.flags
     assert session.started_reported_utc_ms == bench.utc_ms - behind_ms, "as told, beside it"
+
+
+def test_q31_a_queue_that_is_always_late_is_no_wrong_clock() -> None:
+    bench = bench_of()
+    late_ms = 20 * MINUTE_MS
+    for _ in range(20):
+        values(bench, 900, None, at_ms=bench.utc_ms - late_ms)
+        bench.wait(30)
+    session = kept(bench.start("A", meter_wh=1_000, reported_utc_ms=bench.utc_ms - late_ms))
+    assert session.started_utc_ms == bench.utc_ms - late_ms
+    assert "clock-corrected" not in session.flags
 
 
 def test_q31_local_time_told_as_utc_is_read_in_the_sites_timezone() -> None:

@@ -262,3 +262,11 @@ def test_the_writing_connection_syncs_every_commit(tmp_path: Path) -> None:
         "wal_autocheckpoint": 1_000,
         "max_page_count": 256,
     }
+
+
+def test_what_was_heard_last_is_known_again_whatever_its_charger_takes_for_the_date(bench: LedgerBench) -> None:
+    ledger = bench.open()
+    years_ago_ms = NOW.utc_ms - 3 * 365 * 86_400_000
+    wanted = [ended("first", NOW.utc_ms, transaction="41"), ended("odd", years_ago_ms, transaction="42")]
+    bench.wait(ledger.commit([SessionKept(one) for one in wanted], NOW))
+    assert ledger.restore().recent_sessions == tuple(wanted)

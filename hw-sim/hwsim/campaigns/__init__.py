@@ -1,0 +1,8 @@
+"""Campaigns: very many short trials of one promise each, quick because there is no loop, no socket and no disk.
+
+- ``histories``  charging histories that an adversary repeats, reorders, interrupts and crashes, through real frames and the core
+- ``fuzz``       frames of all versions, mutated, through the engine of a link and the core
+
+Both are made of the same parts: ``line`` (a link without its socket), ``server`` (the core that can be killed), ``ledger``
+(what a server has committed), ``charger`` (one that is scripted) and ``promises`` (what must hold).
+"""
