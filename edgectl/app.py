@@ -21,7 +21,7 @@ from edgectl import __version__
 from edgectl import config as site_file
 from edgectl.authority import LocalAuthority
 from edgectl.core.controller import REMEMBERED, Controller
-from edgectl.core.proof import ProofReport
+from edgectl.core.proof import Case, Failure, ProofReport
 from edgectl.core.proof import prove as prove_site
 from edgectl.domain.decisions import SignCertificate
 from edgectl.domain.errors import InvariantError, StoreError
@@ -300,19 +300,31 @@ def prove(settings: Settings) -> ProofReport:
 
 
 def is_allowed(settings: Settings) -> bool:
-    """Safe, or every unsafe circuit is named under ``accept_risk`` in the file."""
-    return all(f"fallbacks-{circuit}" in settings.accept_risk for circuit in prove(settings).unsafe_circuits)
+    """Safe, or every case that is not is named under ``accept_risk`` in the file."""
+    return all(case.name in settings.accept_risk for case in prove(settings).unsafe)
 
 
 def unsafe_words(report: ProofReport) -> tuple[str, ...]:
-    """One sentence per conductor that does not hold when every charger falls to its fallback."""
-    return tuple(
-        f"circuit {row.circuit} {row.phase.name}: without edgectl {row.evse_count} EVSEs fall to {row.fallbacks_ma / 1000:g} A "
-        f"together, other loads take up to {row.other_loads_ma / 1000:g} A, the limit is {row.limit_ma / 1000:g} A; "
-        f"lower the fallbacks or accept it with `accept_risk: [fallbacks-{row.circuit}]`"
-        for row in report.rows
-        if not row.is_safe
-    )
+    """One sentence for each case on each conductor that does not hold, and what would."""
+    words = [f"{case_words(case)}; accept it with `accept_risk: [{case.name}]`" for case in report.unsafe]
+    if report.proposals:
+        fitting = ", ".join(f"{charger} {current_ma / 1000:g} A" for charger, current_ma in report.proposals)
+        words.append(f"fallbacks that would fit: {fitting}")
+    return tuple(words)
+
+
+def case_words(case: Case) -> str:
+    """A failure and what it comes to, for people."""
+    what = {
+        Failure.FALLBACKS: f"without edgectl every EVSE falls to its fallback, {case.failed_ma / 1000:g} A together",
+        Failure.METER: f"with meter {case.subject} lost the chargers take {case.failed_ma / 1000:g} A together",
+        Failure.SILENT: f"charger {case.subject} does not answer and takes {case.failed_ma / 1000:g} A",
+        Failure.IGNORES: f"charger {case.subject} ignores its limits and takes {case.failed_ma / 1000:g} A",
+    }[case.failure]
+    told = f", the others {case.told_ma / 1000:g} A at least" if case.told_ma else ""
+    other = f", other loads up to {case.other_loads_ma / 1000:g} A" if case.other_loads_ma else ""
+    place = f"circuit {case.circuit} {case.phase.name}"
+    return f"{place}: {what}{told}{other}: {case.worst_ma / 1000:g} A of {case.limit_ma / 1000:g} A"
 
 
 # --- the process ----------------------------------------------------------------------------------------------------------

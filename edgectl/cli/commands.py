@@ -130,6 +130,8 @@ def check(file: Path, is_json: bool) -> int:
 
 
 def _print_proof(report: Any) -> None:
+    from edgectl import app
+
     console = Console()
     modes = [(m.circuit, m.mode, "-" if m.on_meter_loss is None else m.on_meter_loss.value) for m in report.modes]
     console.print(tables.table(("circuit", "runs", "when its meter is silent"), modes, "No circuits."))
@@ -147,6 +149,9 @@ def _print_proof(report: Any) -> None:
         for r in report.rows
     ]
     console.print(tables.table(("circuit", "phase", "fallbacks", "other loads", "together", "limit", ""), rows, ""))
+    console.print("\nWhat binds each circuit, of everything that may fail")
+    for case in report.binding:
+        console.print(f"  {app.case_words(case)}", soft_wrap=True)
 
 
 @cli.command()

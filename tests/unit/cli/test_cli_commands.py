@@ -76,6 +76,10 @@ def test_problems_are_machine_readable_too(file: Path) -> None:
 
 def test_an_unsafe_file_is_valid_but_says_so(file: Path) -> None:
     file.write_text(GOOD.replace("63 A", "5 A").replace("{circuit: grid}", "{circuit: grid, fallback: 0 A}"))
+    alone = edgectl("check", str(file))
+    assert alone.returncode == 3
+    assert "charger CP-1 ignores its limits and takes 32 A: 32 A of 5 A" in alone.stderr
+    file.write_text(file.read_text() + "accept_risk: [ignores-CP-1]\n")
     assert edgectl("check", str(file)).returncode == 0
     file.write_text(GOOD.replace("63 A", "10 A").replace("CP-1: {circuit: grid}", "CP-1: {circuit: grid, evses: 2}"))
     done = edgectl("check", str(file), "--json")

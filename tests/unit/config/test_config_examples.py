@@ -54,7 +54,7 @@ def test_an_example_is_safe_without_its_controller(name: str) -> None:
     settings, _ = check(FOLDER / name, environ={})
 
     assert settings is not None
-    assert prove(settings.site).unsafe_circuits == ()
+    assert {case.name for case in prove(settings.site).unsafe} <= set(settings.accept_risk)
 
 
 def test_the_examples_show_both_kinds_of_charger_and_some_tokens() -> None:
