@@ -112,6 +112,8 @@ class ChargerState:
     """It has booted and was told to wait until its configuration is what it should be."""
     is_greeted: bool = False
     """Its configuration has been looked at on this link."""
+    is_status_asked: bool = False
+    """The states of its connectors were asked for, if need be, on this link."""
     is_list_told: bool = False
     """It has been asked, on this link, for its list of tokens."""
     vendor: str | None = None
@@ -174,6 +176,7 @@ class ChargerState:
         self.is_accepted = False
         self.is_pending = False
         self.is_greeted = False
+        self.is_status_asked = False
         self.is_list_told = False
         self.is_identity_asked = False
         self.link_count += 1

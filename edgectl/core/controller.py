@@ -226,7 +226,7 @@ class Controller:
     def _on_notified(self, event: ChargerNotified, now: Instant) -> list[Decision]:
         answered = self._setups.notified(event, now)
         if answered is not None:
-            return [Reply(event.call, Acknowledge()), *answered]
+            return [Reply(event.call, Acknowledge()), *self._reception.identified(event), *answered]
         body: dict[str, object] = dict(event.detail)
         kept = Keep(EventKept(event.kind, event.call.charger, now.utc_ms, body))
         return [kept, Reply(event.call, Acknowledge()), WakeUplink()]
@@ -304,10 +304,12 @@ class Controller:
                 self._marked.pop(evse, None)
 
     def _on_meter_values(self, event: MeterValuesReported, now: Instant) -> list[Decision]:
+        state = self._chargers.get(event.call.charger)
+        if event.evse_number == 0 and event.transaction is not None and state is not None and state.charger.evse_count == 1:
+            event = replace(event, evse_number=1)
         session = self._sessions.find(event.call.charger, event.transaction)
         evse = session.evse if session is not None else EvseId(event.call.charger, event.evse_number)
         vehicle = self._balancing.vehicles.get(evse)
-        state = self._chargers.get(event.call.charger)
         if state is not None:
             self._watch_values(state, evse.number, event, now)
         for sample in event.samples:

@@ -16,13 +16,14 @@ from edgectl.domain.events import (
     ChargerDisconnected,
     ChargerNotified,
     ChargerRefused,
+    ConnectorStatus,
     Event,
     FallbackAnswered,
     Outcome,
     RequestAnswered,
 )
 from edgectl.domain.ids import ChargerId
-from edgectl.domain.quirks import ProfilePurpose, RateUnit
+from edgectl.domain.quirks import ProfilePurpose, RateUnit, StatusTrigger
 from edgectl.domain.remembered import ADOPTED, FALLBACKS
 from edgectl.domain.site import PowerKind, Site
 from edgectl.domain.time import Instant, iso
@@ -40,6 +41,10 @@ IDENTITY_MS: Millis = 30_000
 """One that reconnected has this long to say who it is before its configuration is looked at all the same."""
 IDENTITY = "identity/"
 """How the ask is named that makes a charger say who it is."""
+STATES = "states/"
+"""How the asks are named that make a charger tell the states of its connectors."""
+STATES_MS: Millis = 30_000
+"""It has this long to tell them by itself."""
 READ_BACK = "fallback/"
 """How the ask is named that reads a fallback back."""
 READ_BACK_S = 1_800
@@ -148,6 +153,32 @@ class Reception:
         state.is_greeted = True
         setup = [] if is_held else self._setups.came(state, now, has_booted=True)
         return [answer, *news, *self.install_fallback(state, now), *setup]
+
+    def identified(self, event: ChargerNotified) -> list[Decision]:
+        """A report tells of a station that only reconnected who it is; it refuses to boot again for that (2.0.1 F06)."""
+        state = self._chargers.get(event.call.charger)
+        if state is None or state.vendor is not None:
+            return []
+        told = {name.casefold(): value for name, value in event.detail}
+        if not told.get("chargingstation.vendorname"):
+            return []
+        for name, variable in _REPORTED:
+            setattr(state, name, told.get(variable) or getattr(state, name))
+        self.characterise(state)
+        return [Remember(ADOPTED, state.charger.id, state.identity())]
+
+    def _ask_states(self, state: ChargerState) -> list[Decision]:
+        """After a short absence a station tells only the states that have changed; we may know none of them."""
+        state.is_status_asked = True
+        if state.quirks.status_trigger is StatusTrigger.NONE or not state.quirks.is_configured:
+            return []
+        unknown = [e.number for e in state.charger.evses if state.connector(e.number).status is ConnectorStatus.UNKNOWN]
+        if state.quirks.status_trigger is StatusTrigger.STATION:
+            unknown = unknown[:1]
+        return [
+            Ask(state.charger.id, f"{STATES}{state.charger.id}/{number}", "trigger", _status_trigger(state, number))
+            for number in unknown
+        ]
 
     def characterise(self, state: ChargerState) -> None:
         """Apply what is known of chargers like this one, and what was measured on it."""
@@ -258,6 +289,8 @@ class Reception:
         if not state.is_greeted and not is_drilled and (state.vendor is not None or link_ms >= IDENTITY_MS):
             state.is_greeted = True
             decisions += self._setups.came(state, now, has_booted=False)
+        if not state.is_status_asked and state.is_greeted and link_ms >= STATES_MS and not is_drilled:
+            decisions += self._ask_states(state)
         asked_ms = state.fallback_asked_mono_ms
         is_due = state.fallback.is_void and asked_ms is not None and now.mono_ms - asked_ms >= FALLBACK_RETRY_MS
         if (state.fallback is Fallback.UNKNOWN or is_due) and not is_drilled:
@@ -280,6 +313,19 @@ class Reception:
             subject = f"{state.charger.id}/{number}"
             decisions += self._alarms.set("register-scale", subject, bool(scale.verdict), scale.verdict, now)
         return decisions
+
+
+_REPORTED = (
+    ("vendor", "chargingstation.vendorname"),
+    ("model", "chargingstation.model"),
+    ("serial", "chargingstation.serialnumber"),
+    ("firmware", "chargingstation.firmwareversion"),
+)
+
+
+def _status_trigger(state: ChargerState, number: int) -> tuple[tuple[str, str], ...]:
+    place = (("evse", str(number)),) if state.quirks.status_trigger is StatusTrigger.CONNECTOR else ()
+    return (("message", "StatusNotification"), *place)
 
 
 def _told(text: str) -> float | None:

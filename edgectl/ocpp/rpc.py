@@ -43,6 +43,8 @@ class OwnCall:
     payload: Payload
     slot: str | None = None
     """Calls with a slot are limits: they go before all others, and a newer one replaces an older one of its slot."""
+    is_urgent: bool = False
+    """Goes even before limits: what ends a transaction ends its load, also with a charger that answers no limits."""
 
 
 class Ending(StrEnum):
@@ -146,6 +148,7 @@ class Rpc:
         self._filled_mono_ms = mono_ms
         self._reads_from_mono_ms = mono_ms
         # Our calls.
+        self._limits_yield = False
         self._sent_count = 0
         self._limits: OrderedDict[str, _Queued] = OrderedDict()
         self._requests: deque[_Queued] = deque()
@@ -281,7 +284,10 @@ class Rpc:
         else:
             if len(self._requests) >= QUEUED_REQUESTS_MAX:
                 return [CallEnded(call, Ending.NOT_SENT, {}, description="too many requests are waiting")]
-            self._requests.append(queued)
+            if call.is_urgent:
+                self._requests.appendleft(queued)
+            else:
+                self._requests.append(queued)
         self._advance(mono_ms)
         return ended
 
@@ -291,6 +297,9 @@ class Rpc:
         if self._in_flight is not None and mono_ms >= self._in_flight.deadline_mono_ms:
             self._counters["own_call_timed_out"] += 1
             ended.append(CallEnded(self._in_flight.call, Ending.TIMED_OUT, {}, description="no answer"))
+            # The next limit is there already; one that answers no limits must still be asked to stop. One that answers nothing
+            # is told its limits.
+            self._limits_yield = self._in_flight.call.slot is not None
             self._land("late")
         expired = [queued for queued in (*self._limits.values(), *self._requests) if mono_ms >= queued.expires_mono_ms]
         for queued in expired:
@@ -306,7 +315,7 @@ class Rpc:
         """When ``on_time`` has something to do, on the monotonic clock; None: not before the next message."""
         deadlines = [queued.expires_mono_ms for queued in self._limits.values()]
         if self._requests:
-            deadlines.append(self._requests[0].expires_mono_ms)  # requests expire in the order they came
+            deadlines.append(min(queued.expires_mono_ms for queued in self._requests))
         if self._in_flight is not None:
             deadlines.append(self._in_flight.deadline_mono_ms)
         elif deadlines and self._opens_mono_ms is not None:
@@ -355,7 +364,9 @@ class Rpc:
         """Send the next own call, if none is in flight and the charger is ready for it."""
         if self._in_flight is not None or not self.is_open_for_calls(mono_ms):
             return
-        if self._limits:
+        is_urgent = bool(self._requests) and self._requests[0].call.is_urgent
+        if self._limits and not is_urgent and not (self._limits_yield and self._requests):
+            self._limits_yield = False
             _, queued = self._limits.popitem(last=False)
         elif self._requests:
             queued = self._requests.popleft()

@@ -64,7 +64,8 @@ def main() -> int:
 
 def play_station(arguments: argparse.Namespace) -> int:
     """One charger until Ctrl-C, or the list of what it can do wrong."""
-    from hwsim.station.command import fault_list, run_station
+    from hwsim.models.stations import fault_list
+    from hwsim.station.command import run_station
 
     if arguments.faults or arguments.url is None:
         print(fault_list())

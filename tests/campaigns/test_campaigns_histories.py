@@ -155,11 +155,10 @@ class Histories(RuleBasedStateMachine):
         register_wh=st.sampled_from([0, 1_000]),
         keeps_id=st.booleans(),
         answers_calls=st.booleans(),
+        names_evse=st.booleans(),
     )
-    def build(self, version: str, evse_count: int, register_wh: int, keeps_id: bool, answers_calls: bool) -> None:
-        self.history = History(
-            random.Random(1), version, evse_count, register_wh=register_wh, keeps_id=keeps_id, answers_calls=answers_calls
-        )
+    def build(self, version: str, evse_count: int, register_wh: int, **habits: bool) -> None:
+        self.history = History(random.Random(1), version, evse_count, register_wh=register_wh, **habits)
         self.history.connect(boots=True)
 
     def running(self) -> list[int]:

@@ -235,3 +235,14 @@ def test_q46_when_we_are_gone_every_charger_falls_to_its_fallback_and_the_breake
         assert yard.depot.circuits[GRID].breaker.longest_over_s <= 5
 
     play(script, *(station16(name=f"CP-{number}") for number in (1, 2, 3)), limit_a=63, building_a=20)
+
+
+def test_q37_one_that_answers_no_limit_is_stopped_where_there_is_no_room() -> None:
+    async def script(yard: Yard) -> None:
+        await yard.seconds(30)
+        yard.plug()
+        await yard.seconds(600)
+        assert yard.depot.circuits[GRID].breaker.longest_over_s <= 200
+        assert yard.sessions[0].stop_reason == "Remote"
+
+    play(script, station16("mute-profiles"), limit_a=40, building_a=20)

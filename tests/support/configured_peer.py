@@ -6,10 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from ocpp.charge_point import camel_to_snake_case as snake
 from support.peer import Peer
-
-from hwsim.models.device_model import entry_of, name_of
 
 READ_ONLY = {"SupportedFeatureProfiles", "NumberOfConnectors"}
 
@@ -68,7 +65,7 @@ class Configured:
     def _get_2(self, get_variable_data: list[dict[str, Any]], **_: Any) -> dict[str, Any]:
         results = []
         for entry in get_variable_data:
-            name = self._find(name_of(entry))
+            name = self._find(_name(entry))
             known = {"attribute_status": "UnknownVariable"}
             if name is not None:
                 known = {"attribute_status": "Accepted", "attribute_value": self.values[name]}
@@ -78,13 +75,13 @@ class Configured:
     def _set_2(self, set_variable_data: list[dict[str, Any]], **_: Any) -> dict[str, Any]:
         results = []
         for entry in set_variable_data:
-            status = self._write(name_of(entry), entry["attribute_value"])
+            status = self._write(_name(entry), entry["attribute_value"])
             status = {"NotSupported": "UnknownVariable"}.get(status, status)
             results.append({"component": entry["component"], "variable": entry["variable"], "attribute_status": status})
         return {"set_variable_result": results}
 
     async def _report(self, request_id: int, **_: Any) -> None:
-        entries = [snake(entry_of(name, value)) for name, value in self.values.items()]
+        entries = [_entry(name, value) for name, value in self.values.items()]
         parts = [entries[start : start + 5] for start in range(0, len(entries), 5)] or [[]]
         for number, part in enumerate(parts):
             await self.peer.call(
@@ -96,3 +93,20 @@ class Configured:
                 report_data=part,
             )
             await asyncio.sleep(0)
+
+
+def _name(entry: dict[str, Any]) -> str:
+    variable = entry["variable"]
+    instance = f"[{variable['instance']}]" if "instance" in variable else ""
+    return f"{entry['component']['name']}.{variable['name']}{instance}"
+
+
+def _entry(name: str, value: str) -> dict[str, Any]:
+    component, _, variable = name.partition(".")
+    variable, _, instance = variable.partition("[")
+    named = {"name": variable} | ({"instance": instance.rstrip("]")} if instance else {})
+    return {
+        "component": {"name": component},
+        "variable": named,
+        "variable_attribute": [{"type": "Actual", "value": value, "mutability": "ReadWrite"}],
+    }

@@ -13,6 +13,11 @@ RECENT_COUNT = 2_000
 """Closed sessions remembered for repeats: more than a charger's queue (100 entries is common) times a site's chargers."""
 
 
+def can_be_told(transaction: TransactionRef) -> bool:
+    """Whether it can be a transaction id of OCPP 1.6."""
+    return transaction.isascii() and transaction.isdecimal() and 0 < int(transaction) <= MAX_TRANSACTION_NUMBER
+
+
 class SessionBook:
     """All open sessions and the recently closed ones. ``open`` and ``recent`` are for reading; ``put`` and ``close`` write."""
 
@@ -67,8 +72,6 @@ class SessionBook:
         here = self.at(EvseId(event.call.charger, event.evse_number))
         if here is None or here.start_key or "start-missing" not in here.flags:
             return None
-        if not here.transaction.isdecimal() or not 0 < int(here.transaction) <= MAX_TRANSACTION_NUMBER:
-            return None  # it could not be told to go on with that
         is_same_driver = event.token is None or here.id_token is None or same_token(event.token, here.id_token)
         is_before = started_utc_ms <= here.started_utc_ms + slack_ms
         start_wh, first_wh = event.meter_start_wh, here.meter_start_wh

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from edgectl.core.authorization import Authorization
 from edgectl.core.sessions import evidence, periods, registers
-from edgectl.core.sessions.book import MAX_TRANSACTION_NUMBER, SessionBook
+from edgectl.core.sessions.book import MAX_TRANSACTION_NUMBER, SessionBook, can_be_told
 from edgectl.core.sessions.endings import Endings
 from edgectl.core.sessions.evidence import Source
 from edgectl.domain.decisions import Acknowledge, Decision, Keep, Reply, StartAnswer, TokenAnswer
@@ -121,7 +121,9 @@ class Sessions:
         if event.transaction is not None:
             return self._book.find(event.call.charger, event.transaction)
         known = self._book.by_start(event.call.charger, key) or self._book.retried(event)
-        return known or self._book.began_unseen(event, started_utc_ms, evidence.LATE_MS)
+        known = known or self._book.began_unseen(event, started_utc_ms, evidence.LATE_MS)
+        # It named its transaction itself when it still spoke OCPP 2: that name cannot be told it in 1.6.
+        return known if known is not None and can_be_told(known.transaction) else None
 
     def _next_transaction(self, charger: ChargerId) -> TransactionRef:
         # Two thousand million of them outlast any charger. One that a charger has made up for itself is passed over.

@@ -71,7 +71,7 @@ def _start(arguments: Arguments) -> OwnCall:
 
 
 def _stop(arguments: Arguments) -> OwnCall:
-    return OwnCall("RemoteStopTransaction", {"transactionId": arguments.number("transaction")})
+    return OwnCall("RemoteStopTransaction", {"transactionId": arguments.number("transaction")}, is_urgent=True)
 
 
 def _reset(arguments: Arguments) -> OwnCall:

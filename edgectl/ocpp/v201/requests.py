@@ -105,7 +105,7 @@ def _start(arguments: Arguments, _edition: Edition) -> OwnCall:
 
 
 def _stop(arguments: Arguments, _edition: Edition) -> OwnCall:
-    return OwnCall("RequestStopTransaction", {"transactionId": arguments.text("transaction")})
+    return OwnCall("RequestStopTransaction", {"transactionId": arguments.text("transaction")}, is_urgent=True)
 
 
 def _reset(arguments: Arguments, _edition: Edition) -> OwnCall:

@@ -132,7 +132,8 @@ def speak_16(note: Note) -> Message:
     return "MeterValues", {"connectorId": one.evse_number, **known, "meterValue": values}
 
 
-def speak_201(note: Note) -> Message:
+def speak_201(note: Note, *, names_evse: bool = False) -> Message:
+    """``names_evse``: in every event, and not only in the first."""
     one = note.transaction
     kind, trigger, context = {
         "start": ("Started", "Authorized", "Transaction.Begin"),
@@ -149,8 +150,9 @@ def speak_201(note: Note) -> Message:
         "transactionInfo": info,
         "meterValue": [{"timestamp": note.stamp, "sampledValue": sampled}],
     }
-    if note.what == "start":
+    if note.what == "start" or names_evse:
         told["evse"] = {"id": one.evse_number, "connectorId": 1}
+    if note.what == "start":
         told["idToken"] = {"idToken": one.token, "type": "ISO14443"}
     if note.what == "stop":
         info["stoppedReason"] = "EVDisconnected"

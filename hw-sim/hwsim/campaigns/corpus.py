@@ -65,7 +65,7 @@ def speeches() -> tuple[Speech, ...]:
 def transaction_message(rng: random.Random, speech: Speech, utc_ms: UtcMillis, issued: int) -> Message:
     """A start, value or stop of one of a few transactions that follow each other; ``issued`` is the last id of the server's."""
     number = rng.choice((issued, issued, max(1, issued - 1), issued + 1)) if speech.is_16 else rng.randint(1, 4)
-    one = Transaction(number, rng.choice((1, 1, 2)), rng.choice(_TOKENS), rng.randrange(100_000), is_clock_true=True)
+    one = Transaction(number, rng.choice((1, 1, 2)), rng.choice(_TOKENS), rng.randrange(8) * 1_000, is_clock_true=True)
     if speech.is_16:
         one.issued.add(str(number))
     what = rng.choice(("start", "values", "values", "stop"))

@@ -78,7 +78,7 @@ def memory_mb() -> float:
 
 
 class Fuzzer:
-    """Three chargers, one for each version, that talk nonsense to one server."""
+    """Three chargers that talk nonsense to one server, each in one version until it comes back with another."""
 
     def __init__(self, seed: int) -> None:
         self._rng = random.Random(seed)
@@ -113,7 +113,7 @@ class Fuzzer:
 
     def _line(self, station: _Station) -> Line:
         if station.line is None or station.line.is_over() or self._rng.random() < 0.002:
-            if self._rng.random() < 0.1:
+            if self._rng.random() < 0.3:
                 station.speech = self._rng.choice(speeches())  # new firmware, an old habit
             station.line = self._server.connect(station.charger, station.speech.codec)
             station.own_calls.clear()

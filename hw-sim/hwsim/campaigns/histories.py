@@ -82,6 +82,7 @@ def run_history(seed: int, say: Callable[[str], None] | None = None) -> History:
         register_wh=rng.choice((0, 1_000, 123_456)),
         keeps_id=rng.random() < 0.5,
         answers_calls=rng.random() < 0.3,
+        names_evse=rng.random() < 0.3,
         say=say,
     )
     Adversary(rng, history, rng.choice(MANNERS)).play()

@@ -10,6 +10,7 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from edgectl.domain.ids import ChargerId, CircuitId, IdToken, SiteId
@@ -69,6 +70,7 @@ class History:
         register_wh: int = 1_000,
         keeps_id: bool = False,
         answers_calls: bool = True,
+        names_evse: bool = False,
         say: Callable[[str], None] | None = None,
     ) -> None:
         self._say = say
@@ -77,7 +79,7 @@ class History:
         self.clock = HandClock()
         self.ledger = QuickLedger()
         self.server = Server(_site(evse_count), self.ledger, SeededIds(rng), self.clock)
-        speaks = speak_16 if version == "1.6" else speak_201
+        speaks = speak_16 if version == "1.6" else partial(speak_201, names_evse=names_evse)
         registers = dict.fromkeys(range(1, evse_count + 1), register_wh)
         self.charger = Charger(speaks, registers, keeps_id)
         self.line: Line | None = None
@@ -183,7 +185,6 @@ class History:
         self.is_disk_stalled = True
 
     def sync_disk(self) -> None:
-        self._write("the disk is back")
         self.is_disk_stalled = False
         self._settle()
 
@@ -266,10 +267,9 @@ class History:
     def finish(self) -> None:
         """All vehicles leave, everything works again, and the charger delivers all it owes."""
         self._write("everything heals")
-        if self.is_disk_stalled:
-            self.sync_disk()
-        for evse_number in list(self.charger.running):
-            self.end(evse_number, _HEALING_MS)
+        self.sync_disk()
+        for number in list(self.charger.running):
+            self.end(number, _HEALING_MS)
         for _ in range(_DELIVERIES_MAX):
             if not self.charger.queue:
                 break

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from functools import partial
 
 from edgectl.domain.settings import Settings
 from hwsim.models.building import Building
 from hwsim.models.car import TOKENS, Car
 from hwsim.models.depot import CircuitModel, Depot
-from hwsim.models.station16 import Station16
-from hwsim.models.station20 import VERSIONS, Station20
+from hwsim.models.stations import Station, make_station, version_at
 from hwsim.station.client import StationClient
 
 STEP_S = 0.2
@@ -36,11 +34,11 @@ class Plant:
                 for circuit in settings.site.circuits
             ]
         )
-        self.stations: list[Station16] = []
+        self.stations: list[Station] = []
         self.clients: list[StationClient] = []
         for number, charger in enumerate(settings.site.chargers):
-            make = partial(Station20, version=VERSIONS[number % 4]) if number % 4 in VERSIONS else Station16
-            station = make(
+            station = make_station(
+                version_at(number),
                 charger.id,
                 random.Random(rng.random()),
                 wiring=tuple(int(phase) for phase in charger.phases),
@@ -71,7 +69,7 @@ class Plant:
 class _Driver:
     """Cars at one charger in time lapse: a van with a battery for a minute or two, then the next one."""
 
-    def __init__(self, station: Station16, rng: random.Random, first_s: float) -> None:
+    def __init__(self, station: Station, rng: random.Random, first_s: float) -> None:
         self._station = station
         self._rng = rng
         self._began_s: float | None = None

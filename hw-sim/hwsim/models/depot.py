@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from hwsim.models.breaker import Breaker
 from hwsim.models.building import Building
-from hwsim.models.station16 import Station16
+from hwsim.models.stations import Station
 
 Amps = tuple[float, float, float]
 
@@ -19,7 +19,7 @@ class CircuitModel:
     limit_a: Amps
     fed_by: str | None = None
     building: Building | None = None
-    stations: list[Station16] = field(default_factory=list)
+    stations: list[Station] = field(default_factory=list)
     energy_wh: float = 0.0
     current_a: Amps = (0.0, 0.0, 0.0)
 

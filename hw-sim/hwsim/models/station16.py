@@ -31,7 +31,7 @@ QUEUED_VALUES_MAX = 100
 
 
 @dataclass
-class Message:
+class _Message:
     """A transaction message in the persistent queue. The transaction's id goes in when it is sent: it may come meanwhile."""
 
     action: str
@@ -103,7 +103,7 @@ class Station16:
         """Transaction messages it gave up on."""
         self._rng = rng
         self._wall_offset_s = wall_offset_s
-        self._queue: deque[Message] = deque()
+        self._queue: deque[_Message] = deque()
         self._urgent: deque[tuple[str, dict[str, Any], Any]] = deque()
         self._outgoing: list[str] = []
         self._pending: _Pending | None = None
@@ -151,23 +151,17 @@ class Station16:
         """Say who we are; until that is accepted nothing else is said."""
         self.is_booted = False
         self._boot_at_s = float("inf")
-        self._urgent.appendleft(("BootNotification", self._boot_payload(), None))
-        self._pump(now_s)
-        if "two-at-once" in self.faults and self.is_connected:
-            # its answer is for nobody
-            self._emit([2, self._new_id(), "StatusNotification", self._status_payload(0, "Available", now_s)])
-
-    def _boot_payload(self) -> dict[str, Any]:
-        return {
+        payload = {
             "chargePointVendor": self.vendor,
             "chargePointModel": self.model,
             "firmwareVersion": self.firmware,
             "chargePointSerialNumber": self.identity.ljust(60, "X") if "long-fields" in self.faults else self.identity,
         }
-
-    def _status_payload(self, number: int, status: str, now_s: float) -> dict[str, Any]:
-        code = "GroundFailure" if status == "Faulted" else "NoError"
-        return {"connectorId": number, "errorCode": code, "status": status, "timestamp": self.stamp(now_s)}
+        self._urgent.appendleft(("BootNotification", payload, None))
+        self._pump(now_s)
+        if "two-at-once" in self.faults and self.is_connected:
+            status = {"connectorId": 0, "errorCode": "NoError", "status": "Available", "timestamp": self.stamp(now_s)}
+            self._emit([2, self._new_id(), "StatusNotification", status])  # its answer is for nobody
 
     def disconnected(self, now_s: float) -> None:
         self.is_connected = False
@@ -251,22 +245,17 @@ class Station16:
             self._call(self._new_id(), action, payload, context, now_s)
         elif self.is_booted and self._queue and self._queue[0].not_before_s <= now_s:
             message = self._queue[0]
-            payload = self._filled(message)
+            payload = dict(message.payload)
+            transaction = message.transaction
+            if transaction is not None and (message.action == "StopTransaction" or "no-transaction-id" not in self.faults):
+                payload["transactionId"] = -1 if transaction.id is None else transaction.id
+                if "wrong-stop-id" in self.faults and message.action == "StopTransaction":
+                    payload["transactionId"] += 1_000_000
             message.attempts += 1
             is_repeat = message.attempts > 1 and "same-id-retry" in self.faults
             message_id = message.message_id if is_repeat else self._new_id()
             message.message_id = message.message_id or message_id
             self._call(message_id, message.action, payload, message, now_s)
-
-    def _filled(self, message: Message) -> dict[str, Any]:
-        """The payload as it is sent: with the transaction's id, if that is known by now."""
-        payload = dict(message.payload)
-        transaction = message.transaction
-        if transaction is not None and (message.action == "StopTransaction" or "no-transaction-id" not in self.faults):
-            payload["transactionId"] = -1 if transaction.id is None else transaction.id
-            if "wrong-stop-id" in self.faults and message.action == "StopTransaction":
-                payload["transactionId"] += 1_000_000
-        return payload
 
     def _call(self, message_id: str, action: str, payload: dict[str, Any], context: Any, now_s: float) -> None:
         self._pending = _Pending(message_id, action, context, now_s + ANSWER_TIMEOUT_S)
@@ -290,26 +279,22 @@ class Station16:
         elif action == "Authorize":
             evse, token = context
             evse.is_authorising = False
-            if self._is_accepted(payload):
+            if payload["idTagInfo"]["status"] == "Accepted":
                 self.start(evse, token, now_s)
             else:
                 evse.is_refused = True
                 self.rejected_tokens += 1
-        elif isinstance(context, Message):
+        elif isinstance(context, _Message):
             self._done(context)
             transaction = context.begins
             if transaction is None:
                 return
-            self._name(transaction, payload)
-            if not self._is_accepted(payload):
+            if "lose-start-answer" not in self.faults:
+                transaction.id = payload["transactionId"]
+            if payload["idTagInfo"]["status"] != "Accepted":
                 for evse in self.evses.values():
                     if evse.transaction is transaction:
                         self.stop(evse, "DeAuthorized", now_s)
-
-    def _name(self, transaction: Transaction, payload: dict[str, Any]) -> None:
-        """Take the transaction's id from the answer to its start."""
-        if "lose-start-answer" not in self.faults:
-            transaction.id = payload["transactionId"]
 
     def _on_boot_answer(self, payload: dict[str, Any], now_s: float) -> None:
         if payload["status"] != "Accepted":
@@ -329,33 +314,29 @@ class Station16:
             self._has_sent_orphan = True
             unknown = Transaction("04FF", now_s, self.wall_s(now_s), 0, id=self._rng.randrange(10**8, 10**9))
             stop = {"meterStop": 4_200, "timestamp": self.stamp(now_s), "reason": "Local"}
-            self._queue.append(Message("StopTransaction", stop, unknown))
+            self._queue.append(_Message("StopTransaction", stop, unknown))
 
     def _dump_history(self, now_s: float) -> None:
         for number in range(20):
             began_s = now_s - (400 - number) * 86_400
             old = Transaction("04OLD", began_s, self.wall_s(began_s), 1_000 * number)
             payload = {"connectorId": 1, "idTag": old.token, "meterStart": old.meter_start_wh, "timestamp": self.stamp(began_s)}
-            self._queue.append(Message("StartTransaction", payload, begins=old))
+            self._queue.append(_Message("StartTransaction", payload, begins=old))
             stop = {"idTag": old.token, "meterStop": old.meter_start_wh + 900, "timestamp": self.stamp(began_s + 3_600)}
-            self._queue.append(Message("StopTransaction", stop, old))
+            self._queue.append(_Message("StopTransaction", stop, old))
 
-    def _done(self, message: Message) -> None:
+    def _done(self, message: _Message) -> None:
         if not self._queue or self._queue[0] is not message:
             return
         repeats = {"StartTransaction": "repeat-start", "StopTransaction": "repeat-stop"}
         if repeats.get(message.action) in self.faults and message.attempts == 1:
             return  # the same content goes out once more, under a new message id
         self._queue.popleft()
-        if self._is_end(message):
+        if message.action == "StopTransaction" and message.payload.get("idTag"):
             self.closed_transactions += 1
 
-    @staticmethod
-    def _is_end(message: Message) -> bool:
-        return message.action == "StopTransaction" and bool(message.payload.get("idTag"))
-
     def _on_error(self, action: str, context: Any, now_s: float) -> None:
-        if isinstance(context, Message):
+        if isinstance(context, _Message):
             context.not_before_s = now_s + self.configuration.number("TransactionMessageRetryInterval") * context.attempts
             gives_up = context.attempts >= self.configuration.number("TransactionMessageAttempts")
             if gives_up and self._queue and self._queue[0] is context:
@@ -372,7 +353,7 @@ class Station16:
         if "restart-on-early-call" in self.faults and (not self.is_booted or now_s - self._booted_at_s < EARLY_S):
             self.crash()
             return
-        answer = self._answer(action, payload, now_s)
+        answer = station16_requests.answer(self, action, payload, now_s)
         if answer is None:
             return
         frame = [4, message_id, answer, "", {}] if isinstance(answer, str) else [3, message_id, answer]
@@ -380,9 +361,6 @@ class Station16:
             self._late.append((now_s + 8, json.dumps(frame, separators=(",", ":"))))
         else:
             self._emit(frame)
-
-    def _answer(self, action: str, payload: dict[str, Any], now_s: float) -> dict[str, Any] | str | None:
-        return station16_requests.answer(self, action, payload, now_s)
 
     def beat(self) -> None:
         if "never-beats" in self.faults:
@@ -412,18 +390,10 @@ class Station16:
             return
         if self.is_connected and self.is_booted:
             evse.is_authorising = True
-            self._urgent.append(("Authorize", self._token_payload(car.token), (evse, car.token)))
+            self._urgent.append(("Authorize", {"idTag": self.read(car.token)}, (evse, car.token)))
             self._pump(now_s)
         elif car.token in self.known_tokens:
             self.start(evse, car.token, now_s)
-
-    def _token_payload(self, token: str) -> dict[str, Any]:
-        return {"idTag": self.read(token)}
-
-    @staticmethod
-    def _is_accepted(payload: dict[str, Any]) -> bool:
-        """What an answer says of a token."""
-        return bool(payload.get("idTagInfo", {}).get("status") == "Accepted")
 
     def read(self, token: str) -> str:
         """What its reader makes of a card, as it says it this time."""
@@ -451,7 +421,16 @@ class Station16:
         transaction = Transaction(token, now_s, self.wall_s(now_s), int(evse.register_wh))
         evse.transaction = transaction
         self.started_transactions += 1
-        self._tell_start(evse, transaction, now_s)
+        if "lose-start" in self.faults:
+            transaction.id = self._rng.randrange(10**5, 10**6)
+        payload = {
+            "connectorId": evse.number,
+            "idTag": self.read(token),
+            "meterStart": transaction.meter_start_wh,
+            "timestamp": self.stamp(now_s),
+        }
+        if "lose-start" not in self.faults:
+            self._queue.append(_Message("StartTransaction", payload, begins=transaction))
         self._meter_at_s[evse.number] = now_s + self.configuration.number("MeterValueSampleInterval")
         self._set_status(evse, "Charging", now_s)
         self._pump(now_s)
@@ -464,34 +443,19 @@ class Station16:
         evse.transaction = None
         self.profiles.end_transaction(evse.number)
         self._meter_at_s.pop(evse.number, None)
-        self._tell_stop(evse, transaction, reason, now_s)
-        evse.open_contactor(now_s)
-        self._set_status(evse, "Finishing", now_s)
-        self._pump(now_s)
-
-    def _tell_start(self, evse: Evse, transaction: Transaction, now_s: float) -> None:
-        if "lose-start" in self.faults:
-            transaction.id = self._rng.randrange(10**5, 10**6)
-            return
-        payload = {
-            "connectorId": evse.number,
-            "idTag": self.read(transaction.token),
-            "meterStart": transaction.meter_start_wh,
-            "timestamp": self.stamp(now_s),
-        }
-        self._queue.append(Message("StartTransaction", payload, begins=transaction))
-
-    def _tell_stop(self, evse: Evse, transaction: Transaction, reason: str, now_s: float) -> None:
         payload = {
             "idTag": self.read(transaction.token),
             "meterStop": int(evse.register_wh),
             "timestamp": self.stamp(now_s),
             "reason": reason,
         }
-        self._queue.append(Message("StopTransaction", payload, transaction))
+        self._queue.append(_Message("StopTransaction", payload, transaction))
         if "values-after-stop" in self.faults:
             values = {"timestamp": self.stamp(now_s), "sampledValue": evse.samples()}
-            self._queue.append(Message("MeterValues", {"connectorId": evse.number, "meterValue": [values]}, transaction))
+            self._queue.append(_Message("MeterValues", {"connectorId": evse.number, "meterValue": [values]}, transaction))
+        evse.open_contactor(now_s)
+        self._set_status(evse, "Finishing", now_s)
+        self._pump(now_s)
 
     def settle_availability(self, now_s: float) -> None:
         """Connectors without a transaction follow what ChangeAvailability said; the others when theirs has ended."""
@@ -546,7 +510,9 @@ class Station16:
             if evse.transaction is None and odd == "Available":
                 continue
             evse.told_status = evse.status if is_odd else odd
-            self._urgent.append(("StatusNotification", self._status_payload(evse.number, evse.told_status, now_s), None))
+            code = "GroundFailure" if evse.told_status == "Faulted" else "NoError"
+            told = {"connectorId": evse.number, "errorCode": code, "status": evse.told_status, "timestamp": self.stamp(now_s)}
+            self._urgent.append(("StatusNotification", told, None))
 
     def limit_a(self, number: int, now_s: float) -> float:
         """The effective limit of a connector per phase. The station's maximum is shared by those that charge."""
@@ -581,14 +547,15 @@ class Station16:
         values = {"timestamp": self.stamp(now_s), "sampledValue": evse.samples()}
         if len(self._queue) < (12 if "small-queue" in self.faults else QUEUED_VALUES_MAX):
             payload = {"connectorId": evse.number, "meterValue": [values]}
-            self._queue.append(Message("MeterValues", payload, evse.transaction))
+            self._queue.append(_Message("MeterValues", payload, evse.transaction))
 
     def _set_status(self, evse: Evse, status: str, now_s: float) -> None:
         evse.status = status
         if evse.told_status != status and self.is_connected and self.is_booted:
             evse.told_status = status
             number = 0 if "connector-zero-only" in self.faults else evse.number
-            self._urgent.append(("StatusNotification", self._status_payload(number, status, now_s), None))
+            payload = {"connectorId": number, "errorCode": "NoError", "status": status, "timestamp": self.stamp(now_s)}
+            self._urgent.append(("StatusNotification", payload, None))
             self._pump(now_s)
 
     def report_statuses(self, now_s: float) -> None:

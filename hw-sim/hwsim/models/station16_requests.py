@@ -55,30 +55,25 @@ def _clear_profile(station: Station16, payload: dict[str, Any], now_s: float) ->
     return {"status": "Accepted" if station.profiles.clear(**payload) else "Unknown"}
 
 
-def periods_of(station: Station16, number: int, unit: str, duration_s: int, now_s: float) -> list[dict[str, Any]]:
-    """``chargingSchedulePeriod`` of a composite schedule; the words are the same in all versions."""
-    evse = station.evses.get(number)
+def _composite(station: Station16, payload: dict[str, Any], now_s: float) -> Answer:
+    connector, unit = payload["connectorId"], payload.get("chargingRateUnit", "A")
+    evse = station.evses.get(connector)
+    if evse is None and connector != 0:
+        return REJECTED
     phase_count = len(station.wiring)
     began_s = evse.transaction.began_wall_s if evse is not None and evse.transaction is not None else None
-    steps = station.profiles.schedule_a(number, station.wall_s(now_s), duration_s, began_s, phase_count)
-    most_a = station.max_a if number else station.max_a * len(station.evses)
+    steps = station.profiles.schedule_a(connector, station.wall_s(now_s), payload["duration"], began_s, phase_count)
+    most_a = station.max_a if connector else station.max_a * len(station.evses)
     factor = VOLTAGE_V * phase_count if unit == "W" else 1.0
-    return [
+    periods = [
         {"startPeriod": int(start_s), "limit": round(min(limit_a, most_a, NEVER_ENDS_A) * factor, 1)}
         for start_s, limit_a in steps
     ]
-
-
-def _composite(station: Station16, payload: dict[str, Any], now_s: float) -> Answer:
-    number, unit, duration_s = payload["connectorId"], payload.get("chargingRateUnit", "A"), payload["duration"]
-    if number != 0 and number not in station.evses:
-        return REJECTED
-    periods = periods_of(station, number, unit, duration_s, now_s)
     return {
         "status": "Accepted",
-        "connectorId": number,
+        "connectorId": connector,
         "scheduleStart": station.stamp(now_s),
-        "chargingSchedule": {"duration": duration_s, "chargingRateUnit": unit, "chargingSchedulePeriod": periods},
+        "chargingSchedule": {"duration": payload["duration"], "chargingRateUnit": unit, "chargingSchedulePeriod": periods},
     }
 
 

@@ -15,7 +15,7 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.typing import Subprotocol
 
-from hwsim.models.station16 import Station16
+from hwsim.models.stations import Station
 
 STEP_S = 0.5
 """How often the model's physics and timers are advanced."""
@@ -24,11 +24,11 @@ RECONNECT_MAX_S = 30.0
 
 
 class StationClient:
-    """Runs a ``Station16`` against a server until cancelled. ``is_powered`` off keeps it away."""
+    """Runs a charger against a server until cancelled. ``is_powered`` off keeps it away."""
 
     def __init__(
         self,
-        station: Station16,
+        station: Station,
         host: str,
         port: int,
         rng: random.Random,

@@ -7,24 +7,11 @@ import random
 import time
 from urllib.parse import urlsplit
 
-from hwsim.models import personalities
 from hwsim.models.car import Car
-from hwsim.models.station16 import Station16
-from hwsim.models.station20 import FAULTS_20, Station20
+from hwsim.models.stations import Station, make_station
 from hwsim.station.client import StationClient
 
 SAY_S = 5.0
-
-
-def fault_list() -> str:
-    """Every fault with what it does, for people."""
-    lines = [f"  {name:<28} {words}" for name, words in personalities.FAULTS.items()]
-    lines += ["of OCPP 2 alone:", *(f"  {name:<28} {words}" for name, words in FAULTS_20.items())]
-    lines += [
-        "by the number of a quirk:",
-        *(f"  {quirk:<28} {', '.join(names)}" for quirk, names in personalities.QUIRKS.items()),
-    ]
-    return "\n".join(lines)
 
 
 async def run_station(
@@ -39,11 +26,7 @@ async def run_station(
     if parts.scheme != "ws" or parts.hostname is None or parts.port is None:
         raise ValueError(f"{url} is not of the form ws://HOST:PORT")
     rng, offset_s = random.Random(identity), time.time() - time.monotonic()
-    station: Station16
-    if version == "1.6":
-        station = Station16(identity, rng, wall_offset_s=offset_s, faults=faults)
-    else:
-        station = Station20(identity, rng, version=version, wall_offset_s=offset_s, faults=faults)
+    station = make_station(version, identity, rng, wall_offset_s=offset_s, faults=faults)
     secret = None if password is None else password.encode()
     client = StationClient(station, parts.hostname, parts.port, rng, password=secret)
     running = asyncio.create_task(client.run())
@@ -62,7 +45,7 @@ async def run_station(
         await asyncio.gather(running, return_exceptions=True)
 
 
-def _state(station: Station16, client: StationClient) -> str:
+def _state(station: Station, client: StationClient) -> str:
     evse = station.evses[1]
     link = "connected" if station.is_connected else f"no link ({client.last_error})" if client.last_error else "no link"
     drawn_a = evse.car.drawn_a if evse.car is not None else 0.0

@@ -14,7 +14,6 @@ import random
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from edgectl.app import Daemon, Parts
@@ -28,8 +27,7 @@ from edgectl.domain.time import Instant
 from hwsim.models.building import Building
 from hwsim.models.car import TOKENS, random_car
 from hwsim.models.depot import CircuitModel, Depot
-from hwsim.models.station16 import Station16
-from hwsim.models.station20 import VERSIONS, Station20
+from hwsim.models.stations import Station, make_station, version_at
 from hwsim.station.client import StationClient
 from hwsim.world.broker import Backend, SimBroker, SimTransport
 from hwsim.world.clock import SeededIds, VirtualClock
@@ -120,10 +118,10 @@ class World:
         grid = CircuitModel(GRID, (options.grid_a,) * 3, building=Building(rng, base_a=0.15 * options.grid_a, machine_a=40))
         hall = CircuitModel(HALL, (options.hall_a,) * 3, fed_by=GRID)
         self.depot = Depot([grid, hall])
-        self.stations: list[Station16] = []
+        self.stations: list[Station] = []
         for number in range(options.charger_count):
-            make = partial(Station20, version=VERSIONS[number % 4]) if number % 4 in VERSIONS else Station16
-            station = make(
+            station = make_station(
+                version_at(number),
                 f"CP-{number + 1:02}",
                 random.Random(rng.random()),
                 wiring=rng.choice([(0, 1, 2), (1, 2, 0), (2, 0, 1)]),
@@ -136,7 +134,7 @@ class World:
         for client in self.clients:
             client.on_step = self._driver(client.station, random.Random(rng.random()))
 
-    def _driver(self, station: Station16, rng: random.Random) -> Callable[[float], None]:
+    def _driver(self, station: Station, rng: random.Random) -> Callable[[float], None]:
         """Cars come and go at one charger."""
         end_s = self.options.hours * 3600
 
