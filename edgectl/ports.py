@@ -69,7 +69,9 @@ class OutboxSummary:
 class Store(Protocol):
     """The ledger. ``commit`` never blocks; the future resolves when the records are durable, or fails with the reason."""
 
-    def restore(self) -> Restored: ...
+    def restore(self) -> Restored:
+        """All open sessions; closed ones of the last week and the last thousand heard of, in the order they were heard of."""
+
     def commit(self, records: Sequence[Record], now: Instant) -> Future[None]:
         """Everything in one transaction; commits that wait while the disk syncs share the next sync."""
 

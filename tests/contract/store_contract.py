@@ -89,14 +89,30 @@ class StoreContract(_Suite):
             self.keep(bench, store, SessionKept(session(energy_wh=energy_wh)))
         assert store.restore().open_sessions == (session(energy_wh=900),)
 
-    def test_a_session_that_ended_within_a_week_of_the_last_is_recent(self, bench: Bench[StoreAndOutbox]) -> None:
+    def test_a_session_that_ended_within_a_week_of_the_last_is_recent_however_many_came_since(
+        self, bench: Bench[StoreAndOutbox]
+    ) -> None:
         store = bench.open()
-        last = ended("last", NOW.utc_ms - 30 * DAY_MS)
-        week = ended("week", NOW.utc_ms - 37 * DAY_MS)
         old = ended("old", NOW.utc_ms - 37 * DAY_MS - 1)
-        self.keep(bench, store, SessionKept(last), SessionKept(old), SessionKept(week))
+        week = ended("week", NOW.utc_ms - 37 * DAY_MS)
+        since = tuple(ended(f"s-{number}", NOW.utc_ms - 30 * DAY_MS) for number in range(1_000))
+        self.keep(bench, store, SessionKept(week), SessionKept(old), *map(SessionKept, since))
         restored = store.restore()
-        assert (restored.open_sessions, restored.recent_sessions) == ((), (week, last))
+        assert (restored.open_sessions, restored.recent_sessions) == ((), (week, *since))
+
+    def test_the_last_thousand_heard_of_are_recent_whatever_their_dates_say(self, bench: Bench[StoreAndOutbox]) -> None:
+        """Their dates are the chargers', and a charger's clock may be years off."""
+        store = bench.open()
+        latest = ended("latest", NOW.utc_ms)
+        years_ago = tuple(ended(f"s-{number}", number * DAY_MS) for number in range(1_001))
+        self.keep(bench, store, SessionKept(latest), *map(SessionKept, years_ago))
+        assert store.restore().recent_sessions == (latest, *years_ago[1:])
+
+    def test_no_more_closed_sessions_than_the_core_can_hold_are_recent(self, bench: Bench[StoreAndOutbox]) -> None:
+        store = bench.open()
+        closed = tuple(ended(f"s-{number}", NOW.utc_ms) for number in range(5_001))
+        self.keep(bench, store, *map(SessionKept, closed))
+        assert store.restore().recent_sessions == closed[1:]
 
     def test_the_highest_transaction_number_is_remembered(self, bench: Bench[StoreAndOutbox]) -> None:
         store = bench.open()

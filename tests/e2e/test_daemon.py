@@ -156,7 +156,11 @@ async def test_sighup_applies_a_good_file_and_keeps_the_old_one_for_a_bad_one(fo
         assert refused.returncode == 1
         assert "circuits.grid.limit" in refused.stderr
         depot.write_site(limit_a=50)
-        assert depot.edgectl("reload").stdout.strip() == "circuit grid: limit 63 A -> 50 A"
+        unsafe = depot.edgectl("reload")
+        assert unsafe.returncode == 1
+        assert "CP-1 ignores its limits and takes 32 A, other loads up to 20 A: 52 A of 50 A" in unsafe.stderr
+        depot.write_site(limit_a=55)
+        assert depot.edgectl("reload").stdout.strip() == "circuit grid: limit 63 A -> 55 A"
 
 
 async def test_the_command_line_tells_what_is(folder: Path) -> None:

@@ -19,6 +19,7 @@ from edgectl.domain.errors import StoreError
 from edgectl.domain.records import SessionKept
 from edgectl.store.errors import is_damage, store_error
 from edgectl.store.opening import Migration, migrate, migrations, open_ledger
+from edgectl.store.reader import RECENT
 
 DATA = Path(__file__).parent / "data"
 
@@ -270,3 +271,11 @@ def test_what_was_heard_last_is_known_again_whatever_its_charger_takes_for_the_d
     wanted = [ended("first", NOW.utc_ms, transaction="41"), ended("odd", years_ago_ms, transaction="42")]
     bench.wait(ledger.commit([SessionKept(one) for one in wanted], NOW))
     assert ledger.restore().recent_sessions == tuple(wanted)
+
+
+def test_years_of_sessions_are_not_read_through_at_every_start(bench: LedgerBench) -> None:
+    """200,000 sessions are 400 MB: many seconds on a memory card, in which no charger is served."""
+    bench.open().close()
+    with closing(sqlite3.connect(bench.path)) as connection:
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {RECENT}", (NOW.utc_ms, 1, 1, 1)).fetchall()
+    assert [step for *_, step in plan if step.startswith("SCAN")] == []
