@@ -7,8 +7,7 @@ from functools import partial
 
 from benchmarks.report import Results
 from benchmarks.timing import cpu_us
-from edgectl.core.allocation import Capacity, Claim, allocate
-from edgectl.core.demand import weight_in
+from edgectl.core.allocation import Capacity, Claim, allocate, counts_in
 from edgectl.domain.ids import ChargerId, CircuitId, EvseId
 from edgectl.domain.phases import ALL_PHASES, Phase
 
@@ -42,7 +41,7 @@ def one_level(claims: list[Claim], capacities: list[Capacity]) -> int:
     while low < high:
         middle = (low + high + 1) // 2
         fits = all(
-            sum(min(middle, c.max_ma) * weight_in(capacity, c.circuits, c.phases) for c in claims) <= capacity.available_ma
+            sum(min(middle, c.max_ma) * counts_in(capacity, c) for c in claims) <= capacity.available_ma * 1_000
             for capacity in capacities
         )
         low, high = (middle, high) if fits else (low, middle - 1)

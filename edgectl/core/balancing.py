@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edgectl.core.allocation import Capacity, Share, allocate
+from edgectl.core.allocation import PERMILLE, Capacity, Share, allocate, counts_in
 from edgectl.core.authorization import Authorization
 from edgectl.core.chargers import Chargers
 from edgectl.core.circuits import Circuits
 from edgectl.core.containment import Containment
-from edgectl.core.demand import Demand, DemandBook, Departed, Room, capacities, draw_of, steady_ma, weight_in
+from edgectl.core.demand import Demand, DemandBook, Departed, Room, capacities, draw_of, steady_ma
 from edgectl.core.ladder import PURPOSES, Rung
 from edgectl.core.limits import IDLE_REASON, EvseLimit, Order
 from edgectl.core.meters import Meters
@@ -218,7 +218,7 @@ class Balancing:
                 return None
         uses = room.uses[share.evse]
         worst_ma = self._worst_ma(share.evse, now)
-        spare_ma = min((free[place] // weight for place, weight in uses), default=0)
+        spare_ma = min((free[place] * PERMILLE // k for place, k in uses), default=0)
         # Where the worst already does not fit, nobody is told more than before, even if his own worst allows it.
         target_ma = min(share.limit_ma, worst_ma + spare_ma if spare_ma >= 0 else limit.commanded_ma)
         if limit.commanded_ma > 0 and not is_first:
@@ -230,8 +230,8 @@ class Balancing:
         if target_ma - limit.commanded_ma < min(STEP_MA, gap_ma) and not is_first:
             limit.waiting = Cause.UNCONFIRMED
             return None
-        for place, weight in uses:
-            free[place] -= max(0, target_ma - worst_ma) * weight
+        for place, k in uses:
+            free[place] -= -(-max(0, target_ma - worst_ma) * k // PERMILLE)
         return self._order(limit, target_ma, self._decided(share.evse, now), now)
 
     def _repeat(self, evse: EvseId, now: Instant, *, is_due: bool) -> SetLimit | None:
@@ -334,7 +334,7 @@ class Balancing:
         meter = self.meters.by_id.get(state.circuit.meter) if state.circuit.meter is not None else None
         age_ms = meter.age_ms(now) if meter is not None else None
         phase = binding.phase
-        users = sum(1 for d in demands.values() if weight_in(binding, d.claim.circuits, d.claim.phases))
+        users = sum(1 for d in demands.values() if counts_in(binding, d.claim))
         if phase is None:
             limit = Input("limit", state.circuit.limit_w or 0, "W")
             other = Input("other-loads", state.background_ma.total, "mA", age_ms)

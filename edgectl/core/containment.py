@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from edgectl.core.allocation import PERMILLE
 from edgectl.core.demand import Room, is_settled
 from edgectl.core.ladder import Rung
 from edgectl.core.limits import EvseLimit
@@ -71,7 +72,7 @@ class Containment:
             limit = self._limits[evse]
             session = self._sessions.at(evse)
             # What it draws above its limit is in the background already, so the limit itself is what must still fit.
-            fits = all(room.capacities[place].available_ma >= limit.commanded_ma * weight for place, weight in uses)
+            fits = all(room.capacities[place].available_ma * PERMILLE >= limit.commanded_ma * k for place, k in uses)
             if limit.ladder.rung is not Rung.STOP or session is None or fits:
                 continue
             if now.mono_ms - limit.stop_asked_mono_ms >= STOP_AGAIN_MS:

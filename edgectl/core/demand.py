@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgectl.core.allocation import Capacity, Claim
+from edgectl.core.allocation import PERMILLE, Capacity, Claim, counts_in
 from edgectl.core.authorization import Authorization
 from edgectl.core.chargers import BOOT_GRACE_MS, Chargers, ChargerState
 from edgectl.core.circuits import Circuits, Draw, Mode
@@ -13,7 +13,7 @@ from edgectl.core.sessions import Sessions
 from edgectl.core.turns import Turns
 from edgectl.core.vehicles import SETTLE_MS, Vehicle
 from edgectl.domain.ids import CircuitId, EvseId
-from edgectl.domain.phases import ALL_PHASES, ZERO, Phase, Phases
+from edgectl.domain.phases import ALL_PHASES, ZERO, Phases
 from edgectl.domain.reasons import Cause
 from edgectl.domain.site import Site, Strategy
 from edgectl.domain.time import Instant
@@ -203,24 +203,23 @@ class Room:
 
     def __init__(self, site: Site, circuits: Circuits, reserved: dict[CircuitId, Phases], demands: dict[EvseId, Demand]) -> None:
         self.capacities = capacities(site, circuits, reserved, margin_percent=100)
-        places: dict[tuple[CircuitId, Phase | None], int] = {
-            (capacity.circuit, capacity.phase): place for place, capacity in enumerate(self.capacities)
-        }
+        at: dict[CircuitId, list[int]] = {}
+        for place, capacity in enumerate(self.capacities):
+            at.setdefault(capacity.circuit, []).append(place)
         self.uses: dict[EvseId, list[tuple[int, int]]] = {}
-        """For each EVSE: the places of its capacities, and how many of its phases count there."""
+        """For each EVSE: the places of its capacities, and what one milliamp of it counts there, in thousandths."""
         for evse, demand in demands.items():
             claim = demand.claim
-            uses = [(places[circuit, phase], 1) for circuit in claim.circuits for phase in claim.phases]
-            uses += [(places[circuit, None], len(claim.phases)) for circuit in claim.circuits if (circuit, None) in places]
-            self.uses[evse] = uses
+            places = (place for circuit in claim.circuits for place in at[circuit])
+            self.uses[evse] = [(place, k) for place in places if (k := counts_in(self.capacities[place], claim))]
 
     def load_ma(self, draws_ma: dict[EvseId, MilliAmps]) -> list[MilliAmps]:
-        """What these currents add up to in each capacity."""
+        """What these currents add up to in each capacity, rounded up."""
         loads = [0] * len(self.capacities)
         for evse, draw_ma in draws_ma.items():
-            for place, weight in self.uses[evse]:
-                loads[place] += draw_ma * weight
-        return loads
+            for place, k in self.uses[evse]:
+                loads[place] += draw_ma * k
+        return [-(-load // PERMILLE) for load in loads]
 
 
 def capacities(site: Site, circuits: Circuits, reserved: dict[CircuitId, Phases], *, margin_percent: int) -> list[Capacity]:
@@ -235,12 +234,3 @@ def capacities(site: Site, circuits: Circuits, reserved: dict[CircuitId, Phases]
             used_ma = state.background_ma.total + reserved[circuit.id].total + circuit.margin_ma * margin_percent // 100
             found.append(Capacity(circuit.id, None, total_ma - used_ma))
     return found
-
-
-def weight_in(capacity: Capacity, circuits: tuple[CircuitId, ...], phases: tuple[Phase, ...]) -> int:
-    """How many times a current on ``phases`` through ``circuits`` counts in this capacity."""
-    if capacity.circuit not in circuits:
-        return 0
-    if capacity.phase is None:
-        return len(phases)
-    return 1 if capacity.phase in phases else 0
