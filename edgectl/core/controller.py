@@ -19,7 +19,7 @@ from edgectl.core.drill import DRILL, Drills
 from edgectl.core.ladder import Rung
 from edgectl.core.local_lists import LOCAL_LIST, LocalLists
 from edgectl.core.meters import Meters
-from edgectl.core.picture import Uplink, draw_picture
+from edgectl.core.picture import Uplink, draw_circuits, draw_picture
 from edgectl.core.publishing import StatePublishing
 from edgectl.core.reception import READ_BACK, Reception
 from edgectl.core.scales import ScaleWatch
@@ -75,10 +75,12 @@ from edgectl.domain.remembered import ADOPTED, COMMISSIONING, FINGERPRINTS, RUNG
 from edgectl.domain.site import OfflinePolicy, PowerKind, Site
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis
-from edgectl.domain.views import CommissioningView, DrillView, SiteView
+from edgectl.domain.views import CircuitView, CommissioningView, DrillView, SiteView
 from edgectl.ports import IdSource
 
 OVER_LIMIT_ALARM_MS: Millis = 5_000
+STEP_MS: Millis = 900
+"""A tick takes a control step only when the last is this old: with a guard meter every reading has brought one already."""
 
 
 REMEMBERED = (ADOPTED, COMMISSIONING, FINGERPRINTS, RUNGS)
@@ -128,6 +130,7 @@ class Controller:
             site, self._chargers, self._balancing, self._drills, self._setups, self._alarms, heartbeat_s, now
         )
         self._publishing = StatePublishing()
+        self._stepped_mono_ms = now.mono_ms - STEP_MS
         self._counters: Counter[str] = Counter()
         self._uplink = Uplink(is_connected=False, detail="not connected yet")
         self._is_store_healthy = True
@@ -189,6 +192,10 @@ class Controller:
             started=self._started,
             now=now,
         )
+
+    def circuits(self, now: Instant) -> tuple[CircuitView, ...]:
+        """The part of the picture that tells of the conductors."""
+        return draw_circuits(self._balancing, now)
 
     def _about(self, charger: ChargerId) -> tuple[CommissioningView, DrillView, str]:
         return self._setups.view(charger), self._drills.view(charger), self._local_lists.words(charger)
@@ -427,7 +434,8 @@ class Controller:
         return self._control(now)
 
     def _on_tick(self, _event: Tick, now: Instant) -> list[Decision]:
-        decisions = [*self._control(now), *self._advance_drills(now), *self._remember_rungs(now)]
+        is_due = now.mono_ms - self._stepped_mono_ms >= STEP_MS
+        decisions = [*(self._control(now) if is_due else []), *self._advance_drills(now), *self._remember_rungs(now)]
         for state in self._chargers.by_id.values():
             decisions += self._reception.watch(state, now)
             is_idle = all(evse not in self._balancing.vehicles for evse in state.charger.evses)
@@ -440,7 +448,7 @@ class Controller:
         for circuit in self._balancing.circuits.by_id.values():
             is_over = circuit.over_limit_ms(now) >= OVER_LIMIT_ALARM_MS
             decisions += self._alarms.set("circuit-over-limit", circuit.circuit.id, is_over, "measured above its limit", now)
-        return [*decisions, *self._publishing.changes(self.picture(now), now)]
+        return [*decisions, *self._publishing.changes(self._balancing, self._sessions, now)]
 
     def _is_set_up(self, state: ChargerState) -> bool:
         is_free = state.is_accepted and state.quirks.is_configured and not self._drills.is_running(state.charger.id)
@@ -460,6 +468,7 @@ class Controller:
     def _control(self, now: Instant) -> list[Decision]:
         """One control step, and what it means for the running sessions' spans."""
         decisions = self._balancing.step(now)
+        self._stepped_mono_ms = now.mono_ms
         for evse in self._balancing.vehicles:
             mark = self._period(evse)
             if self._marked.get(evse) != mark:
@@ -494,7 +503,7 @@ class Controller:
         self._uplink = Uplink(event.is_connected, event.detail)
         if event.is_connected:
             self._publishing.forget()
-            return [*self._publishing.changes(self.picture(now), now), WakeUplink()]
+            return [*self._publishing.changes(self._balancing, self._sessions, now), WakeUplink()]
         return []
 
     def _on_receipt(self, event: ReceiptReceived, now: Instant) -> list[Decision]:

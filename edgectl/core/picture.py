@@ -56,7 +56,6 @@ def draw_picture(
     started: Instant,
     now: Instant,
 ) -> SiteView:
-    commanded, worst = _sums(site, balancing, now)
     return SiteView(
         site=site.id,
         name=site.name,
@@ -65,13 +64,8 @@ def draw_picture(
         uplink_connected=uplink.is_connected,
         uplink_detail=uplink.detail,
         store_healthy=is_store_healthy,
-        circuits=tuple(
-            _circuit(
-                state, commanded[state.circuit.id], worst[state.circuit.id], balancing.reserved.get(state.circuit.id, ZERO), now
-            )
-            for state in balancing.circuits.by_id.values()
-        ),
-        meters=tuple(_meter(state, now) for state in balancing.meters.by_id.values()),
+        circuits=draw_circuits(balancing, now),
+        meters=tuple(draw_meter(state, now) for state in balancing.meters.by_id.values()),
         chargers=tuple(
             _charger(state, balancing, sessions, about(state.charger.id), now) for state in balancing.chargers.by_id.values()
         ),
@@ -82,10 +76,19 @@ def draw_picture(
     )
 
 
-def _sums(site: Site, balancing: Balancing, now: Instant) -> tuple[dict[CircuitId, Phases], dict[CircuitId, Phases]]:
+def draw_circuits(balancing: Balancing, now: Instant) -> tuple[CircuitView, ...]:
+    """All circuits, from the grid connection down."""
+    commanded, worst = _sums(balancing, now)
+    return tuple(
+        _circuit(state, commanded[circuit], worst[circuit], balancing.reserved.get(circuit, ZERO), now)
+        for circuit, state in balancing.circuits.by_id.items()
+    )
+
+
+def _sums(balancing: Balancing, now: Instant) -> tuple[dict[CircuitId, Phases], dict[CircuitId, Phases]]:
     """Per circuit: what the vehicles below were told, and the worst they may draw (silent chargers included)."""
-    commanded = {circuit.id: ZERO for circuit in site.circuits}
-    worst = {circuit.id: balancing.reserved.get(circuit.id, ZERO) for circuit in site.circuits}
+    commanded = dict.fromkeys(balancing.circuits.by_id, ZERO)
+    worst = {circuit: balancing.reserved.get(circuit, ZERO) for circuit in balancing.circuits.by_id}
     for evse, vehicle in balancing.vehicles.items():
         state = balancing.chargers.by_id[evse.charger]
         limit = balancing.limits[evse]
@@ -117,7 +120,7 @@ def _circuit(state: CircuitState, commanded_ma: Phases, worst_ma: Phases, silent
     )
 
 
-def _meter(state: MeterState, now: Instant) -> MeterView:
+def draw_meter(state: MeterState, now: Instant) -> MeterView:
     good = state.good
     is_good = state.current_ma(now) is not None
     return MeterView(
@@ -159,11 +162,11 @@ def _charger(
         commissioning=about[0],
         drill=about[1],
         local_list=about[2],
-        evses=tuple(_evse(state, evse, balancing, sessions, now) for evse in charger.evses),
+        evses=tuple(draw_evse(state, evse, balancing, sessions, now) for evse in charger.evses),
     )
 
 
-def _evse(state: ChargerState, evse: EvseId, balancing: Balancing, sessions: Sessions, now: Instant) -> EvseView:
+def draw_evse(state: ChargerState, evse: EvseId, balancing: Balancing, sessions: Sessions, now: Instant) -> EvseView:
     connector = state.connector(evse.number)
     limit = balancing.limits[evse]
     vehicle = balancing.vehicles.get(evse)

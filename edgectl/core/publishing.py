@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from edgectl.core.balancing import Balancing
+from edgectl.core.chargers import ChargerState
+from edgectl.core.demand import is_commandable
+from edgectl.core.picture import draw_circuits, draw_evse, draw_meter
+from edgectl.core.sessions import Sessions
 from edgectl.domain.decisions import Decision, PublishState
+from edgectl.domain.ids import EvseId
 from edgectl.domain.phases import Phases
+from edgectl.domain.reasons import Cause
 from edgectl.domain.time import Instant, iso
 from edgectl.domain.units import Millis
-from edgectl.domain.views import ChargerView, CircuitView, EvseView, MeterView, SiteView
+from edgectl.domain.views import CircuitView, EvseView, MeterView
 
 REPEAT_MS: Millis = 30_000
 """Without a notable change a state is told this often, so that a reader sees that its numbers still live."""
@@ -20,41 +27,65 @@ class StatePublishing:
         """After a reconnect everything is told again."""
         self._told.clear()
 
-    def changes(self, view: SiteView, now: Instant) -> list[Decision]:
+    def changes(self, balancing: Balancing, sessions: Sessions, now: Instant) -> list[Decision]:
+        """What to tell now. Only what is told is drawn: this runs every second, and seldom has anything changed."""
         found: list[Decision] = []
-        for charger in view.chargers:
-            headline = (charger.is_connected, charger.is_accepted, charger.fallback, charger.firmware)
-            found += self._tell("charger", charger.id, headline, _charger(charger), now)
+        for state in balancing.chargers.by_id.values():
+            charger = state.charger
+            headline: tuple[object, ...] = (state.is_connected, state.is_accepted, state.fallback, state.firmware)
+            if self._is_due("charger", charger.id, headline, now):
+                found.append(_state("charger", charger.id, _charger(state), now))
             for evse in charger.evses:
-                evse_headline = (evse.status, evse.session, evse.commanded_ma, evse.reason.cause, evse.error_code)
-                found += self._tell("evse", f"{charger.id}-{evse.number}", evse_headline, _evse(evse), now)
-        for circuit in view.circuits:
-            found += self._tell("circuit", circuit.id, (circuit.mode, circuit.over_limit_ms > 0), _circuit(circuit), now)
-        for meter in view.meters:
-            found += self._tell("meter", meter.id, (meter.quality, meter.reason), _meter(meter), now)
+                name = f"{charger.id}-{evse.number}"
+                if self._is_due("evse", name, _evse_headline(state, evse, balancing, sessions, now), now):
+                    found.append(_state("evse", name, _evse(draw_evse(state, evse, balancing, sessions, now)), now))
+        found += [
+            _state("circuit", circuit.id, _circuit(circuit), now)
+            for circuit in draw_circuits(balancing, now)
+            if self._is_due("circuit", circuit.id, (circuit.mode, circuit.over_limit_ms > 0), now)
+        ]
+        found += [
+            _state("meter", meter.id, _meter(meter), now)
+            for meter in (draw_meter(state, now) for state in balancing.meters.by_id.values())
+            if self._is_due("meter", meter.id, (meter.quality, meter.reason), now)
+        ]
         return found
 
-    def _tell(self, kind: str, id_: str, headline: object, body: dict[str, object], now: Instant) -> list[Decision]:
+    def _is_due(self, kind: str, id_: str, headline: object, now: Instant) -> bool:
+        """Whether it is to be told, and is taken to be told now."""
         told = self._told.get((kind, id_))
         if told is not None and told[0] == headline and now.mono_ms - told[1] < REPEAT_MS:
-            return []
+            return False
         self._told[kind, id_] = (headline, now.mono_ms)
-        return [PublishState(kind, id_, {"schema": f"edgectl/state-{kind}/1", "at": iso(now.utc_ms), **body})]
+        return True
 
 
-def _charger(view: ChargerView) -> dict[str, object]:
+def _state(kind: str, id_: str, body: dict[str, object], now: Instant) -> PublishState:
+    return PublishState(kind, id_, {"schema": f"edgectl/state-{kind}/1", "at": iso(now.utc_ms), **body})
+
+
+def _evse_headline(
+    state: ChargerState, evse: EvseId, balancing: Balancing, sessions: Sessions, now: Instant
+) -> tuple[object, ...]:
+    connector, session = state.connector(evse.number), sessions.at(evse)
+    commanded_ma = balancing.limits[evse].commanded_ma if evse in balancing.vehicles else None
+    cause = Cause.CHARGER_SILENT if not is_commandable(state, now) else balancing.reason(evse, now).cause
+    return connector.shown(now), session.id if session is not None else None, commanded_ma, cause, connector.error_code
+
+
+def _charger(state: ChargerState) -> dict[str, object]:
     return {
-        "charger": view.id,
-        "circuit": view.circuit,
-        "quality": "good" if view.is_connected else "stale",
-        "reason": view.detail,
-        "connected": view.is_connected,
-        "accepted": view.is_accepted,
-        "protocol": view.protocol,
-        "vendor": view.vendor,
-        "model": view.model,
-        "firmware": view.firmware,
-        "fallback": view.fallback,
+        "charger": state.charger.id,
+        "circuit": state.charger.circuit,
+        "quality": "good" if state.is_connected else "stale",
+        "reason": state.detail,
+        "connected": state.is_connected,
+        "accepted": state.is_accepted,
+        "protocol": state.protocol,
+        "vendor": state.vendor,
+        "model": state.model,
+        "firmware": state.firmware,
+        "fallback": state.fallback.value,
     }
 
 

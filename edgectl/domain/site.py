@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 from edgectl.domain.ids import ChargerId, CircuitId, EvseId, IdToken, MeterId, SiteId
 from edgectl.domain.phases import ALL_PHASES, ZERO, Phase, Phases
@@ -85,7 +86,13 @@ class Charger:
 
     @property
     def evses(self) -> tuple[EvseId, ...]:
-        return tuple(EvseId(self.id, number) for number in range(1, self.evse_count + 1))
+        return _evses(self.id, self.evse_count)
+
+
+@lru_cache(maxsize=4096)
+def _evses(charger: ChargerId, count: int) -> tuple[EvseId, ...]:
+    """Asked for at every step of every charger."""
+    return tuple(EvseId(charger, number) for number in range(1, count + 1))
 
 
 class TokenStatus(StrEnum):

@@ -271,7 +271,7 @@ class World:
         """What is commanded fits the limit left by other load, on every conductor, right after every decision that ordered."""
         if self.daemon is None:
             return
-        for circuit in self.daemon.controller.picture(now).circuits:
+        for circuit in self.daemon.controller.circuits(now):
             if circuit.mode == "metered":
                 room = (circuit.limit_ma - circuit.background_ma - circuit.silent_ma).at_least(Phases.uniform(0))
                 if not circuit.commanded_ma.fits(room):
