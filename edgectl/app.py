@@ -32,7 +32,7 @@ from edgectl.domain.site import MeterRole
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis
 from edgectl.domain.views import SiteView
-from edgectl.meters import MetersAdapter, model_names
+from edgectl.meters import SiteMeters, model_names, read_plan
 from edgectl.ocpp import OcppServer
 from edgectl.ports import Clock, FaultHook, IdSource, Memory, MeterReaders, SiteStore, no_fault
 from edgectl.runtime.actions import ActionDesk
@@ -71,7 +71,7 @@ class Parts:
     random: random.Random = field(default_factory=random.SystemRandom)
     transport: Callable[[MqttSettings], MqttTransport] | None = None
     """How the broker is reached; None for paho."""
-    meters: Callable[..., MeterReaders] = MetersAdapter
+    meters: Callable[..., MeterReaders] = SiteMeters
     boot_id: str = field(default_factory=lambda: secrets.token_hex(8))
     socket_path: Path | None = None
     authority_folder: Path | None = None
@@ -249,7 +249,7 @@ class Daemon:
 
     async def reload_from_file(self) -> tuple[bool, Sequence[str]]:
         """Read the YAML again. Either all of it takes effect, or nothing, and the lines say why."""
-        settings, problems = site_file.check(Path(self.settings.source), known_models=model_names())
+        settings, problems = site_file.check(Path(self.settings.source), known_models=model_names(), planner=read_plan)
         errors = tuple(str(problem) for problem in problems if not problem.is_warning)
         if settings is None or errors:
             return False, errors
@@ -333,7 +333,7 @@ def case_words(case: Case) -> str:
 def run(config: Path, data_dir: Path, socket_path: Path | None = None, *, fault: FaultHook = no_fault) -> int:
     """The daemon in the foreground until SIGTERM or SIGINT; SIGHUP reloads. Returns the exit code."""
     configure_logs()
-    settings, problems = site_file.check(config, known_models=model_names())
+    settings, problems = site_file.check(config, known_models=model_names(), planner=read_plan)
     for problem in problems:
         log.warning("config_problem" if not problem.is_warning else "config_warning", problem=str(problem))
     if settings is None or any(not problem.is_warning for problem in problems):

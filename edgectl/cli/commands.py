@@ -106,10 +106,10 @@ def run(daemon: Daemon, config: Path, data_dir: Path, own_socket: Path | None) -
 def check(file: Path, is_json: bool) -> int:
     """Check a YAML file: every mistake at once, then what happens in the worst case."""
     from edgectl import app, config
-    from edgectl.meters import model_names
+    from edgectl.meters import model_names, read_plan
     from edgectl.status.encode import encode
 
-    settings, problems = config.check(file, known_models=model_names())
+    settings, problems = config.check(file, known_models=model_names(), planner=read_plan)
     errors = [problem for problem in problems if not problem.is_warning]
     report = app.prove(settings) if settings is not None and not errors else None
     is_allowed = settings is not None and report is not None and app.is_allowed(settings)

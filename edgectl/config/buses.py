@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgectl.config.keys import MeterKeys
+from edgectl.config.bus_budget import Planner, check_budget
+from edgectl.config.keys import CircuitKeys, MeterKeys
+from edgectl.config.p1_ports import MAX_AGE_MS, check_p1, is_p1, p1_every_ms
 from edgectl.config.problems import Place, excerpt, one_of
 from edgectl.config.quantities import DURATION, show
 from edgectl.config.sections import Entries
@@ -18,34 +20,44 @@ RTU_UNITS = range(1, 248)
 
 
 def compose_meters(
-    meters: Entries[MeterKeys], directory: Path, known_models: frozenset[str] | None
+    meters: Entries[MeterKeys],
+    circuits: Entries[CircuitKeys],
+    directory: Path,
+    known_models: frozenset[str] | None,
+    planner: Planner | None = None,
 ) -> tuple[tuple[Meter, ...], tuple[MeterConnection, ...]]:
     """The meters that could be understood: their part in control, and how each is read. Reports all that is wrong."""
-    parts, connections = [], []
+    parts: list[Meter] = []
+    planned: list[tuple[MeterKeys, MeterConnection]] = []
     for name, keys in meters:
         _check_model(keys, directory, known_models)
-        _check_times(keys)
+        if is_p1(keys):
+            check_p1(name, keys, circuits)
+        else:
+            _check_times(keys)
         if keys.connect is None:
             continue
-        if keys.connect.transport is not Transport.TCP and keys.unit not in RTU_UNITS:
+        if keys.connect.transport is not Transport.TCP and keys.unit not in RTU_UNITS and not is_p1(keys):
             keys.at("unit").wrong("is no unit number on an RTU line", f"{RTU_UNITS[0]} to {RTU_UNITS[-1]}")
         parts.append(Meter(MeterId(name), keys.role, keys.max_age))
-        connections.append(
-            MeterConnection(
-                meter=MeterId(name),
-                connection=keys.connect,
-                unit_number=keys.unit,
-                model=keys.model,
-                file=None if keys.file is None else str(directory / keys.file),
-                phases=keys.phases or ALL_PHASES,
-                is_reversed=keys.reversed,
-                ct_ratio_permille=keys.ct_ratio,
-                interval_ms=keys.every,
-                timeout_ms=keys.timeout,
-            )
+        connection = MeterConnection(
+            meter=MeterId(name),
+            connection=keys.connect,
+            unit_number=keys.unit,
+            model=keys.model,
+            file=None if keys.file is None else str(directory / keys.file),
+            phases=keys.phases or ALL_PHASES,
+            is_reversed=keys.reversed,
+            ct_ratio_permille=keys.ct_ratio,
+            interval_ms=p1_every_ms(keys) if is_p1(keys) else keys.every,
+            timeout_ms=keys.timeout,
         )
+        planned.append((keys, connection))
     _check_sharing(meters)
-    return tuple(parts), tuple(connections)
+    if planner is not None:
+        known = [(keys, one) for keys, one in planned if known_models is None or keys.model in known_models or keys.file]
+        check_budget(known, planner)
+    return tuple(parts), tuple(connection for _, connection in planned)
 
 
 def _check_model(keys: MeterKeys, directory: Path, known_models: frozenset[str] | None) -> None:
@@ -68,6 +80,9 @@ def _is_file(path: Path) -> bool:
 
 def _check_times(keys: MeterKeys) -> None:
     if not keys.is_sound("every", "timeout", "max_age"):
+        return
+    if keys.max_age > MAX_AGE_MS:
+        keys.at("max_age").wrong("is out of range", "1 s to 10 s; up to 30 s for a P1 port that sends every 10 s")
         return
     for key, value_ms in (("every", keys.every), ("timeout", keys.timeout)):
         if value_ms >= keys.max_age:

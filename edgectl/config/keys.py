@@ -127,9 +127,11 @@ class MeterKeys(Section):
         "1",
         "Factor where the meter does not know its current transformers, such as 200/5.",
     )
-    every: Millis = defaulting(duration(100, 60 * SECOND), "1 s", "Time between two readings.")
+    every: Millis = defaulting(duration(100, 60 * SECOND), "1 s", "Time between two readings; of a P1 port, how often it sends.")
     timeout: Millis = defaulting(duration(20, 10 * SECOND), "500 ms", "How long to wait for an answer.")
-    max_age: Millis = defaulting(duration(1 * SECOND, 10 * SECOND), "3 s", "An older reading counts as none.")
+    max_age: Millis = defaulting(
+        duration(1 * SECOND, 30 * SECOND), "3 s", "An older reading counts as none; at most 10 s, for a P1 port 30 s."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,10 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 from edgectl.config import tree
+from edgectl.config.bus_budget import Planner
 from edgectl.config.buses import compose_meters
 from edgectl.config.chargers import compose_chargers
 from edgectl.config.circuits import compose_circuits
@@ -22,41 +24,54 @@ from edgectl.domain.ids import SiteId
 from edgectl.domain.settings import Settings
 from edgectl.domain.site import Balancing, Site, Strategy, Token
 
+_MeterFacts: TypeAlias = tuple[frozenset[str] | None, Planner | None]
+"""The names of the catalogue, and how its models are read."""
 
-def load(path: Path, *, known_models: frozenset[str] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+
+def load(
+    path: Path,
+    *,
+    known_models: frozenset[str] | None = None,
+    planner: Planner | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
     """The settings of a file without mistakes; warnings are in ``Settings.warnings``.
 
     Raises:
         ConfigError: with every problem of the file.
     """
-    settings, problems = check(path, known_models=known_models, environ=environ)
+    settings, problems = check(path, known_models=known_models, planner=planner, environ=environ)
     if settings is None:
         raise ConfigError(problems)
     return settings
 
 
 def check(
-    path: Path, *, known_models: frozenset[str] | None = None, environ: Mapping[str, str] | None = None
+    path: Path,
+    *,
+    known_models: frozenset[str] | None = None,
+    planner: Planner | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> tuple[Settings | None, tuple[Problem, ...]]:
     """Every mistake and warning at once, in the order of the file. Settings are None when there is a mistake.
 
-    ``known_models`` are the names of the meter catalogue; without them any name passes. ``environ`` says where credentials
-    lie; the process's own by default.
+    ``known_models`` are the names of the meter catalogue; without them any name passes. ``planner`` says how a model is read;
+    with it the time on each bus is reckoned. ``environ`` says where credentials lie; the process's own by default.
     """
     report = Report()
     data = _read(path, report.place(str(path)))
     if data is None:
         return None, report.sorted()
-    return _check(data, path, report, known_models, os.environ if environ is None else environ)
+    return _check(data, path, report, (known_models, planner), os.environ if environ is None else environ)
 
 
 def check_text(text: str, path: Path) -> tuple[Settings | None, tuple[Problem, ...]]:
     """The same for a text that is not yet on disk; ``path`` is where it will be."""
-    return _check(text.encode(), path, Report(), None, {})
+    return _check(text.encode(), path, Report(), (None, None), {})
 
 
 def _check(
-    data: bytes, path: Path, report: Report, known_models: frozenset[str] | None, environ: Mapping[str, str]
+    data: bytes, path: Path, report: Report, meters: _MeterFacts, environ: Mapping[str, str]
 ) -> tuple[Settings | None, tuple[Problem, ...]]:
     start = report.place(str(path))
     root = tree.parse(data, start)
@@ -66,7 +81,7 @@ def _check(
         start.wrong("the file is empty", "`edgectl init` writes a starter file")
         return None, report.sorted()
     file = SectionOf(SiteFile).read(root, start)
-    settings = _compose(file, path, known_models)
+    settings = _compose(file, path, meters)
     _check_credentials(file, path.parent, environ)
     problems = report.sorted()
     if report.has_errors:
@@ -74,10 +89,10 @@ def _check(
     return _with_warnings(settings, problems), problems
 
 
-def _compose(file: SiteFile, path: Path, known_models: frozenset[str] | None) -> Settings:
+def _compose(file: SiteFile, path: Path, facts: _MeterFacts) -> Settings:
     """Compose what can be, so that every check across keys runs; of use only when nothing was reported."""
     directory = path.parent
-    meters, connections = compose_meters(file.meters, directory, known_models)
+    meters, connections = compose_meters(file.meters, file.circuits, directory, *facts)
     circuits = compose_circuits(file.circuits, file.meters)
     chargers = compose_chargers(file.chargers, file.charger_defaults, file.circuits, file.site.voltage)
     check_addresses(file.ocpp, file.web)

@@ -76,6 +76,10 @@ class Transport(StrEnum):
     SERIAL = "serial"
 
 
+P1_MODEL = "dsmr-p1"
+"""The model of every DSMR P1 port: the telegram says the rest."""
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """A Modbus bus: one TCP gateway or one serial line. Meters with an equal connection share it."""
