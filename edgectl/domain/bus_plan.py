@@ -32,11 +32,11 @@ FULL_PERMILLE, TIGHT_PERMILLE = 1_000, 900
 class ReadPlan:
     """How one model is read."""
 
-    control: tuple[int, ...]
+    control_count: tuple[int, ...]
     """Registers of each read that is made every time."""
-    slow: tuple[int, ...] = ()
-    """Registers of each read that is made once in ``slow_every`` times: energy and the like."""
-    slow_every: int = 10
+    slow_count: tuple[int, ...] = ()
+    """Registers of each read that is made once in ``slow_every_count`` times: energy and the like."""
+    slow_every_count: int = 10
     gap_ms: Millis = 0
     """Silence the device needs after an answer."""
     reply_ms: Millis = TYPICAL_REPLY_MS
@@ -53,7 +53,7 @@ class UnitLoad:
     control_ms: Millis
     """Of the line, each time it is read."""
     slow_ms: Millis
-    """Of the line, once in ``slow_every`` times."""
+    """Of the line, once in ``slow_every_count`` times."""
     busy_ms: Millis
     """Of the device itself, gaps included, when everything is read: it must be less than ``interval_ms``."""
     load_permille: int
@@ -104,10 +104,10 @@ def line_loads(meters: Sequence[tuple[MeterConnection, ReadPlan]]) -> tuple[Line
 
 
 def _unit_load(meter: MeterConnection, plan: ReadPlan) -> UnitLoad:
-    control_ms = sum(read_ms(meter.connection, registers, plan.reply_ms) for registers in plan.control)
-    slow_ms = sum(read_ms(meter.connection, registers, plan.reply_ms) for registers in plan.slow)
-    gaps_ms = plan.gap_ms * (len(plan.control) + len(plan.slow))
-    average_ms = control_ms + Fraction(slow_ms, plan.slow_every)
+    control_ms = sum(read_ms(meter.connection, registers, plan.reply_ms) for registers in plan.control_count)
+    slow_ms = sum(read_ms(meter.connection, registers, plan.reply_ms) for registers in plan.slow_count)
+    gaps_ms = plan.gap_ms * (len(plan.control_count) + len(plan.slow_count))
+    average_ms = control_ms + Fraction(slow_ms, plan.slow_every_count)
     return UnitLoad(
         meter.meter,
         meter.unit_number,

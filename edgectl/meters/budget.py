@@ -9,7 +9,6 @@ from edgectl.domain.settings import P1_MODEL, MeterConnection
 from edgectl.meters.catalogue import MeterModel, load_model_file, model
 from edgectl.meters.catalogue.sheets import sheet
 from edgectl.meters.plan import control_blocks, slow_blocks
-from edgectl.meters.poller import SLOW_EVERY
 
 
 def read_plan(connection: MeterConnection) -> ReadPlan | None:
@@ -29,9 +28,8 @@ def read_plan(connection: MeterConnection) -> ReadPlan | None:
 def _plan(one: MeterModel, reply_ms: int) -> ReadPlan:
     control = control_blocks(one)
     return ReadPlan(
-        control=tuple(block.count for block in control),
-        slow=tuple(block.count for block in slow_blocks(one) if block not in control),
-        slow_every=SLOW_EVERY,
+        control_count=tuple(block.count for block in control),
+        slow_count=tuple(block.count for block in slow_blocks(one) if block not in control),
         gap_ms=one.rules.gap_ms,
         reply_ms=reply_ms,
         has_phase_currents="i" in one.points,

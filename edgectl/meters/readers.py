@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
-from random import Random
+from typing import Any
 
 from edgectl.domain.events import MeterRead
 from edgectl.domain.ids import MeterId
-from edgectl.domain.settings import P1_MODEL, Connection, MeterConnection
-from edgectl.meters.buses import Bus, open_bus
+from edgectl.domain.settings import P1_MODEL, MeterConnection
 from edgectl.meters.p1 import P1Reader
 from edgectl.meters.poller import MetersAdapter
 from edgectl.ports import Clock, Inbox
@@ -30,12 +27,12 @@ class SiteMeters:
         guards: frozenset[MeterId],
         inbox: Inbox,
         clock: Clock,
-        random: Random,
-        folder: Path = Path(),
-        buses: Callable[[Connection], Bus] = open_bus,
+        *more: Any,
+        **named: Any,
     ) -> None:
+        """As ``MetersAdapter``; what comes after the clock is its own."""
         polled = tuple(one for one in connections if one.model != P1_MODEL)
-        self._buses = MetersAdapter(polled, guards, inbox, clock, random, folder, buses)
+        self._buses = MetersAdapter(polled, guards, inbox, clock, *more, **named)
         self._ports = [
             P1Reader(one, lambda reading: inbox.put(MeterRead(reading)), clock) for one in connections if one.model == P1_MODEL
         ]

@@ -15,9 +15,6 @@ from ruamel.yaml import YAML
 
 from edgectl.domain.settings import P1_MODEL
 
-READ_FUNCTIONS = (3, 4)
-"""Holding registers, input registers."""
-
 
 @dataclass(frozen=True, slots=True)
 class Probe:
@@ -61,7 +58,8 @@ class Sheet:
 
     @property
     def layout(self) -> str:
-        return str(self.raw.get("layout", ""))
+        found = self.raw.get("layout", "")
+        return ", ".join(found) if isinstance(found, list) else str(found)
 
 
 @cache
@@ -85,7 +83,7 @@ def sheet(name: str) -> Sheet:
     if entry not in sheet_names():
         raise KeyError(name)
     raw = _load("models", entry)
-    layout = _load("layouts", str(raw["layout"])) if "layout" in raw else {}
+    layout = _layout(raw.get("layout", []))
     merged = {**layout, **raw, "points": {**layout.get("points", {}), **raw.get("points", {})}}
     limits = {**layout.get("limits", {}), **raw.get("limits", {})}
     reply = limits.get("reply_ms")
@@ -169,6 +167,14 @@ def _load(folder: str, name: str) -> dict[str, Any]:
 def _aliases() -> dict[str, str]:
     text = (_folder() / "names.yaml").read_text(encoding="utf-8")
     return {str(name): str(entry) for name, entry in YAML(typ="safe", pure=True).load(text).items()}
+
+
+def _layout(names: str | list[str]) -> dict[str, Any]:
+    """The layout, or all of them where a device has one of several."""
+    found: dict[str, Any] = {}
+    for name in [names] if isinstance(names, str) else names:
+        found = {**_load("layouts", name), **found}
+    return found
 
 
 def _texts(raw: dict[str, Any], key: str) -> tuple[str, ...]:

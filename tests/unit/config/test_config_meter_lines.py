@@ -52,7 +52,7 @@ def test_a_read_costs_what_is_reckoned_by_hand(connection: Connection, registers
 
 
 def test_a_line_is_the_sum_of_its_meters_with_the_slow_reads_shared_out() -> None:
-    plan = ReadPlan(control=(18,), slow=(6,), slow_every=10, gap_ms=60, reply_ms=20)
+    plan = ReadPlan(control_count=(18,), slow_count=(6,), slow_every_count=10, gap_ms=60, reply_ms=20)
     found = one_line([on(line(), unit) for unit in range(1, 11)], plan)
     (unit, *_) = found.units
     assert (unit.control_ms, unit.slow_ms, unit.busy_ms) == (79, 54, 79 + 54 + 120)
@@ -61,7 +61,7 @@ def test_a_line_is_the_sum_of_its_meters_with_the_slow_reads_shared_out() -> Non
 
 
 def test_half_the_readings_are_half_the_load() -> None:
-    plan = ReadPlan(control=(18,))
+    plan = ReadPlan(control_count=(18,))
     assert one_line([on(line(), interval_ms=2_000)], plan).load_permille == 40
 
 
