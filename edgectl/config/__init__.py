@@ -7,6 +7,7 @@
 - ``tree``         YAML text to nodes with positions; bounded, whatever the bytes
 - ``circuits``, ``chargers``, ``buses``, ``edges``, ``tokens``  checks across keys, and the domain objects
 - ``bus_budget``, ``p1_ports``  whether a line can carry its meters, and what a P1 port can do
+- ``tariffs``      tariffs and plans, from OCPI objects
 - ``problems``     what is wrong, where
 - ``schema``       JSON Schema 2020-12 for editors
 - ``credentials``  secrets by name
@@ -22,15 +23,18 @@ from edgectl.config.loading import check, load
 from edgectl.config.problems import ConfigError, Problem
 from edgectl.config.schema import json_schema, tokens_json_schema
 from edgectl.config.starter import starter_file
+from edgectl.config.tariffs import TariffsFile, load_tariffs
 
 __all__ = [
     "ConfigError",
     "Problem",
+    "TariffsFile",
     "check",
     "credential_reader",
     "describe_changes",
     "json_schema",
     "load",
+    "load_tariffs",
     "starter_file",
     "tokens_json_schema",
 ]

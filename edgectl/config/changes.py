@@ -7,10 +7,12 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any, TypeAlias
 
-from edgectl.config.quantities import CURRENT, DURATION, POWER, VOLTAGE, show
+from edgectl.config.quantities import CURRENT, DURATION, ENERGY, POWER, VOLTAGE, show
 from edgectl.domain.phases import Phase, Phases
 from edgectl.domain.settings import Connection, Listener, MeterConnection, Settings, Transport
 from edgectl.domain.site import Charger, Circuit, Meter, Site, Token
+from edgectl.domain.tariff import Pricing
+from edgectl.domain.tariff_objects import tariff_text
 
 _Facts: TypeAlias = dict[str, str]
 """What one thing is, by the key of the file that says it."""
@@ -29,6 +31,9 @@ def describe_changes(old: Settings, new: Settings) -> tuple[str, ...]:
             _changed("ocpp", _plain(old.ocpp, "listeners", "access"), _plain(new.ocpp, "listeners", "access")),
             _changed("authorization", {"offline": old.site.offline_policy.value}, {"offline": new.site.offline_policy.value}),
             _tokens(old.site.tokens, new.site.tokens),
+            _changed("tariffs", _pricing(old.site.pricing), _pricing(new.site.pricing)),
+            _things("tariff", _tariffs(old.site.pricing), _tariffs(new.site.pricing)),
+            _things("plan of", _plans(old.site.pricing), _plans(new.site.pricing)),
             _changed("balancing", _plain(old.site.balancing), _plain(new.site.balancing)),
             _single("mqtt", old.mqtt, new.mqtt),
             _single("web", old.web, new.web),
@@ -170,6 +175,34 @@ def _charger(charger: Charger) -> _Facts:
         "fallback": show(charger.fallback_ma, CURRENT),
         "phases": _phase_list(charger.phases),
         **{f"quirks.{name}": str(value) for name, value in charger.own_quirks},
+    }
+
+
+def _pricing(pricing: Pricing) -> _Facts:
+    return {
+        "default": pricing.default or "none",
+        "parking_grace": show(pricing.grace_ms, DURATION),
+        "price": "binding" if pricing.is_authority else "indicative",
+        "operator": "*".join(pricing.sells_as) if pricing.sells_as else "none",
+    }
+
+
+def _tariffs(pricing: Pricing) -> dict[str, _Facts]:
+    return {tariff.id: {"object": tariff_text(tariff)} for tariff in pricing.tariffs}
+
+
+def _plans(pricing: Pricing) -> dict[str, _Facts]:
+    return {
+        plan.account: {
+            "kind": plan.kind.value,
+            "tariff": plan.tariff or "none",
+            "included": show(plan.included_wh, ENERGY),
+            "discount": f"{plan.discount_percent} %",
+            "monthly_fee": str(plan.monthly_fee),
+            "fee_tax": "none" if plan.fee_tax_percent is None else f"{plan.fee_tax_percent} %",
+            "cost_centre": plan.cost_centre or "none",
+        }
+        for plan in pricing.plans
     }
 
 

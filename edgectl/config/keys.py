@@ -46,6 +46,7 @@ from edgectl.config.problems import Refused, nearest
 from edgectl.config.quantities import VOLTAGE, Amount
 from edgectl.config.quirk_keys import QuirkKeys
 from edgectl.config.sections import Entries, EntriesOf, Section, SectionOf, defaulting, optional, required, section
+from edgectl.config.tariff_keys import TARIFF_ID, TariffsKeys
 from edgectl.domain.phases import Phase, Phases
 from edgectl.domain.settings import Connection, UnknownChargers
 from edgectl.domain.site import MeterLoss, MeterRole, OfflinePolicy, Strategy, TokenStatus
@@ -274,6 +275,7 @@ class SiteFile(Section):
     )
     ocpp: OcppKeys = section(SectionOf(OcppKeys), "How chargers reach edgectl.", is_required=True)
     authorization: AuthorizationKeys = section(SectionOf(AuthorizationKeys), "Who may charge.")
+    tariffs: TariffsKeys = section(SectionOf(TariffsKeys, may_be_empty=True), "What it costs; nothing is priced when empty.")
     balancing: BalancingKeys = section(SectionOf(BalancingKeys), "How current is shared.")
     mqtt: MqttKeys = section(
         SectionOf(MqttKeys, may_be_empty=True), "The way to the backend; empty: the site runs, records and waits."
@@ -299,6 +301,7 @@ class TokenKeys(Section):
     group: str | None = optional(UID, "Parent token: members of a group may stop each other's sessions.")
     priority: int = defaulting(Integer(0, 100), "0", "Larger is served first with `strategy: priority`.")
     account: str | None = optional(Text(), "Account the sessions are for.")
+    tariff: str | None = optional(TARIFF_ID, "Id of the tariff of its sessions; the account's or the site's by default.")
 
 
 @dataclass(frozen=True, kw_only=True)

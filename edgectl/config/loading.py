@@ -19,10 +19,12 @@ from edgectl.config.keys import SiteFile
 from edgectl.config.problems import ConfigError, Place, Problem, Report
 from edgectl.config.quirk_table import site_quirks
 from edgectl.config.sections import SectionOf
+from edgectl.config.tariffs import check_token_tariffs, compose_pricing, read_tariffs
 from edgectl.config.tokens import read_tokens
 from edgectl.domain.ids import SiteId
 from edgectl.domain.settings import Settings
 from edgectl.domain.site import Balancing, Site, Strategy, Token
+from edgectl.domain.tariff import Pricing
 
 _MeterFacts: TypeAlias = tuple[frozenset[str] | None, Planner | None]
 """The names of the catalogue, and how its models are read."""
@@ -101,16 +103,20 @@ def _compose(file: SiteFile, path: Path, facts: _MeterFacts) -> Settings:
         balancing.at("strategy").warn(
             "vehicles do not tell their departure to edgectl yet, so they share fairly", "write `fair` or `priority`"
         )
+    tokens = _tokens(file, directory)
+    pricing = _pricing(file, directory)
+    check_token_tariffs(tokens, pricing, file.authorization.at("tokens"))
     site = Site(
         id=SiteId(file.site.id or ""),
         circuits=circuits,
         chargers=chargers,
         meters=meters,
-        tokens=_tokens(file, directory),
+        tokens=tokens,
         name=file.site.name or "",
         timezone=file.site.timezone,
         voltage_mv=file.site.voltage,
         currency=file.site.currency,
+        pricing=pricing,
         offline_policy=file.authorization.offline,
         balancing=Balancing(
             strategy=balancing.strategy,
@@ -145,6 +151,17 @@ def _tokens(file: SiteFile, directory: Path) -> tuple[Token, ...]:
     if data is None:
         return ()
     return read_tokens(data, place.report.place(str(path)), file.site.timezone)
+
+
+def _pricing(file: SiteFile, directory: Path) -> Pricing:
+    keys = file.tariffs
+    if keys.file is None:
+        return Pricing()
+    path = directory / keys.file
+    data = _read(path, keys.at("file"))
+    if data is None:
+        return Pricing()
+    return compose_pricing(keys, read_tariffs(data, keys.place.report.place(str(path))), file.site.currency)
 
 
 def _read(path: Path, place: Place) -> bytes | None:

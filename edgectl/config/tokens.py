@@ -54,6 +54,7 @@ def _token(uid: str, keys: TokenKeys, timezone: str) -> Token:
         group=None if keys.group is None else IdToken(keys.group.strip()),
         priority=keys.priority,
         account=keys.account,
+        tariff=keys.tariff,
     )
 
 

@@ -24,6 +24,7 @@ from edgectl.core.publishing import StatePublishing
 from edgectl.core.reception import READ_BACK, Reception
 from edgectl.core.scales import ScaleWatch
 from edgectl.core.sessions import RegisterWatch, Sessions, Source
+from edgectl.core.tariffs.book import PriceBook
 from edgectl.domain.decisions import (
     Acknowledge,
     Ask,
@@ -108,7 +109,8 @@ class Controller:
         self._chargers.recall(memory.get(ADOPTED, {}))
         self._meters = Meters(site)
         self._authorization = Authorization(site)
-        self._sessions = Sessions(restored, self._authorization, ids)
+        self._prices = PriceBook(site)
+        self._sessions = Sessions(restored, self._authorization, ids, self._prices)
         self._balancing = Balancing(site, self._chargers, self._meters, self._sessions, self._authorization, now)
         for name, document in memory.get(RUNGS, {}).items():
             rung = next((rung for rung in Rung if rung.value == document.get("rung")), None)
@@ -540,6 +542,7 @@ class Controller:
         self._reception.site = event.site
         self._meters.reload(event.site)
         self._authorization.reload(event.site)
+        self._prices.reload(event.site)
         self._balancing.reload(event.site)
         self._setups.reload(_policy(event.site))
         self._local_lists.reload(event.site)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from edgectl.domain.records import Session
+from edgectl.domain.tariff import Cost
 from edgectl.domain.time import iso
 from edgectl.domain.units import UtcMillis
 
@@ -42,10 +45,24 @@ def session_body(session: Session) -> dict[str, object]:
             for period in session.periods
         ],
         "signed_values": list(session.signed_values),
-        "tariff": None,
-        "cost": None,
+        "tariff": session.tariff,
+        "cost": None if session.cost is None else cost_body(session.cost),
         "clock_quality": clock_quality(session),
         "flags": list(session.flags),
+    }
+
+
+def cost_body(cost: Cost) -> dict[str, object]:
+    """Amounts stay the text they are, so nobody reads them as floats."""
+    return {
+        "rules": cost.rules,
+        "currency": cost.currency,
+        "before_taxes": cost.before_taxes,
+        "after_taxes": cost.after_taxes,
+        "is_indicative": cost.is_indicative,
+        "taxes": [{"percent": percent, "net": net, "tax": tax} for percent, net, tax in cost.taxes],
+        "lines": [asdict(line) for line in cost.lines],
+        "notes": list(cost.notes),
     }
 
 

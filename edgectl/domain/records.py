@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from edgectl.domain.ids import ChargerId, EvseId, IdToken, SessionId, TransactionRef
 from edgectl.domain.reasons import Cause, Reason
+from edgectl.domain.tariff import Cost
 from edgectl.domain.units import MilliAmps, UtcMillis, WattHours
 
 
@@ -89,6 +90,10 @@ class Session:
     start_key: str = ""
     """Content identity of the start message; a retry with a new message id has the same."""
     stop_key: str = ""
+    tariff: str | None = None
+    """The OCPI object as JSON text, as it was when the session began; None: the site names none."""
+    cost: Cost | None = None
+    """By that tariff, once the session has ended."""
 
     @property
     def evse(self) -> EvseId:

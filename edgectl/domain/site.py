@@ -13,6 +13,7 @@ from functools import lru_cache
 from edgectl.domain.ids import ChargerId, CircuitId, EvseId, IdToken, MeterId, SiteId
 from edgectl.domain.phases import ALL_PHASES, ZERO, Phase, Phases
 from edgectl.domain.quirks import QuirkValue
+from edgectl.domain.tariff import Pricing
 from edgectl.domain.units import MilliAmps, Millis, MilliVolts, UtcMillis, Watts, power_from_current_w
 
 
@@ -116,6 +117,8 @@ class Token:
     priority: int = 0
     """Larger is served first."""
     account: str | None = None
+    tariff: str | None = None
+    """Of its sessions; None for the account's or the site's."""
 
 
 class OfflinePolicy(StrEnum):
@@ -161,6 +164,7 @@ class Site:
     timezone: str = "UTC"
     voltage_mv: MilliVolts = 230_000
     currency: str = "EUR"
+    pricing: Pricing = field(default_factory=Pricing)
     offline_policy: OfflinePolicy = OfflinePolicy.KNOWN_TOKENS
     balancing: Balancing = field(default_factory=Balancing)
 

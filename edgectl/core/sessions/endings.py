@@ -11,6 +11,7 @@ from edgectl.core.authorization import Authorization
 from edgectl.core.sessions import evidence, periods, registers
 from edgectl.core.sessions.book import SessionBook
 from edgectl.core.sessions.evidence import Sequences, Source
+from edgectl.core.tariffs.book import PriceBook
 from edgectl.domain.bill import session_body
 from edgectl.domain.decisions import Decision, Keep, Reply, StopAnswer, WakeUplink
 from edgectl.domain.events import MeterValuesReported, TransactionEnded, TransactionStarted
@@ -33,8 +34,11 @@ _DOUBTS = frozenset({"energy-unknown", "energy-estimated", "meter-stop-missing"}
 class Endings:
     """Closes sessions, and completes what was closed on little evidence."""
 
-    def __init__(self, book: SessionBook, authorization: Authorization, ids: IdSource, sequences: Sequences) -> None:
+    def __init__(
+        self, book: SessionBook, authorization: Authorization, ids: IdSource, sequences: Sequences, prices: PriceBook
+    ) -> None:
         self._book = book
+        self._prices = prices
         self._authorization = authorization
         self._ids = ids
         self._sequences = sequences
@@ -65,7 +69,8 @@ class Endings:
         if session.id_token is None and event.token is not None:
             # Told by nobody before: whoever ended it is the best we know.
             account = self._authorization.account_of(event.token, session.started_utc_ms, is_offline=event.is_offline)
-            session = replace(session, id_token=event.token, authorisation=account)
+            tariff = self._prices.tariff_of(event.token)
+            session = replace(session, id_token=event.token, authorisation=account, tariff=tariff)
             flags.add("token-from-stop")
         if signed := evidence.signed(event.samples):
             session = replace(session, signed_values=session.signed_values + signed)
@@ -137,6 +142,7 @@ class Endings:
         completed = replace(
             known,
             id_token=known.id_token or event.token,
+            tariff=known.tariff if known.id_token else self._prices.tariff_of(event.token),
             evse_number=known.evse_number or event.evse_number,
             connector_number=known.connector_number or event.connector_number,
             authorisation=self._authorization.account_of(event.token, started_utc_ms, is_offline=event.is_offline),
@@ -219,6 +225,8 @@ class Endings:
         return [*self._bill(session, now), evidence.message(event.call, session.id, now)]
 
     def _bill(self, session: Session, now: Instant) -> list[Decision]:
+        if session.status is not SessionStatus.ORPHAN:
+            session = self._prices.priced(session)
         self._book.close(session, now.mono_ms if session.id in self._book.open else None)
         return [
             Keep(SessionKept(session)),

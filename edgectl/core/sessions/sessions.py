@@ -12,6 +12,7 @@ from edgectl.core.sessions import evidence, periods, registers
 from edgectl.core.sessions.book import MAX_TRANSACTION_NUMBER, SessionBook, can_be_told
 from edgectl.core.sessions.endings import Endings
 from edgectl.core.sessions.evidence import Source
+from edgectl.core.tariffs.book import PriceBook
 from edgectl.domain.decisions import Acknowledge, Decision, Keep, Reply, StartAnswer, TokenAnswer
 from edgectl.domain.events import MeterValuesReported, TransactionEnded, TransactionStarted
 from edgectl.domain.ids import ChargerId, EvseId, SessionId, TransactionRef
@@ -31,13 +32,14 @@ SAME_MS: Millis = 1_000
 class Sessions:
     """All sessions of the site that are open or were closed lately."""
 
-    def __init__(self, restored: Restored, authorization: Authorization, ids: IdSource) -> None:
+    def __init__(self, restored: Restored, authorization: Authorization, ids: IdSource, prices: PriceBook) -> None:
+        self._prices = prices
         self._authorization = authorization
         self._ids = ids
         self._last_number = restored.last_transaction_number
         self._book = SessionBook(restored)
         self._sequences = evidence.Sequences()
-        self._endings = Endings(self._book, authorization, ids, self._sequences)
+        self._endings = Endings(self._book, authorization, ids, self._sequences, prices)
         self._kept: dict[SessionId, tuple[Millis, WattHours]] = {}
         """When and with which energy an open session was last written."""
 
@@ -107,6 +109,7 @@ class Sessions:
             signed_values=evidence.signed(event.samples),
             flags=tuple(sorted(flags)),
             start_key=key,
+            tariff=self._prices.tariff_of(event.token),
         )
         self._sequences.note(session.id, event.sequence_number)
         self._keep(session, now)
@@ -152,6 +155,7 @@ class Sessions:
             meter_last_wh=None,
             last_utc_ms=started_utc_ms,
             flags=tuple(sorted(flags | evidence.adoption(started_utc_ms, source) | {"start-missing"})),
+            tariff=self._prices.tariff_of(event.token),
         )
 
     # --- progress -----------------------------------------------------------------------------------------------------
@@ -177,7 +181,7 @@ class Sessions:
             session = replace(session, evse_number=event.evse_number, connector_number=1)
         if token is not None and session.id_token is None:
             account = self._authorization.account_of(token, now.utc_ms, is_offline=event.is_offline)
-            session = replace(session, id_token=token, authorisation=account)
+            session = replace(session, id_token=token, authorisation=account, tariff=self._prices.tariff_of(token))
             is_new = True
         session = self._measured(session, event, source, state, cause, now)
         self._book.put(session)
