@@ -233,8 +233,8 @@ class Daemon:
     async def stop(self) -> None:
         """Sessions stay open and durable; sockets close; the ledger is left in order."""
         self.health.is_ready = False
-        await self.ocpp.stop()
         await self.engine.drain(1_000)
+        await self.ocpp.stop()
         await self.uplink.stop()
         if self._supervisor is not None:
             await self._supervisor.stop_all()
@@ -242,6 +242,7 @@ class Daemon:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.engine.end()
         self._parts.store.close()
         self._parts.memory.close()
 

@@ -189,6 +189,8 @@ COMMANDS = [
         click.option("--severity", type=click.IntRange(0, 9), default=None),
         action="set-monitoring",
     ),
+    simple("unmonitor", "Let it watch no longer (OCPP 2).", only_charger, click.argument("monitor", type=click.IntRange(0)), action="clear-monitoring"),
+    simple("monitors", "Let it report what it watches (OCPP 2).", only_charger, click.argument("key", required=False), action="get-monitoring"),
     simple("report", "Let it report all its variables (OCPP 2).", only_charger, click.option("--kind", type=click.Choice(["full", "configuration", "summary"]), default=None), action="get-report"),
 ]  # fmt: skip
 

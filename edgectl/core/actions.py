@@ -31,6 +31,7 @@ REQUESTS = {
             "get-local-list-version", "reserve", "cancel-reservation", "clear-profile", "get-composite-schedule",
             "get-profiles", "get-transaction-status", "install-certificate", "delete-certificate", "get-certificates",
             "certificate-signed", "set-network-profile", "customer-information", "set-monitoring",
+            "clear-monitoring", "get-monitoring",
         )
     },
 }  # fmt: skip

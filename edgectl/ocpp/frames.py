@@ -87,6 +87,8 @@ class CallFrame:
 class ResultFrame:
     message_id: str
     payload: Payload
+    is_usable: bool = True
+    """Its payload was an object; if not, it reads as an empty one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,11 @@ def error_text(echo_id: str | int, code: str, description: str) -> str:
     return _encode([4, echo_id, code, description[:255], {}])
 
 
+def result_error_text(message_id: str, code: str, description: str) -> str:
+    """OCPP 2.1: we could not use the charger's answer to our call."""
+    return _encode([5, message_id, code, description[:255], {}])
+
+
 def payload_of(text: str) -> Payload:
     """The payload of a call we have parsed before, from its kept text."""
     frame = parse(text, DIALECT_21)
@@ -259,7 +266,9 @@ def _result(parts: list[Any]) -> ResultFrame | Ignored:
     if message_id is None:
         return Ignored("answer_without_id")
     payload = parts[2] if len(parts) > 2 else None
-    return ResultFrame(str(message_id), payload if isinstance(payload, dict) else {})
+    return (
+        ResultFrame(str(message_id), payload) if isinstance(payload, dict) else ResultFrame(str(message_id), {}, is_usable=False)
+    )
 
 
 def _error(parts: list[Any], kind: type[ErrorFrame] | type[ResultErrorFrame]) -> ErrorFrame | ResultErrorFrame | Ignored:

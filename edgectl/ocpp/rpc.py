@@ -166,6 +166,7 @@ class Rpc:
             case CallFrame():
                 return self._on_call(frame, text, is_within_rate, mono_ms)
             case ResultFrame():
+                self._complain(frame)
                 return self._on_answer(frame.message_id, Ending.ANSWERED, mono_ms, payload=frame.payload)
             case ErrorFrame():
                 return self._on_answer(frame.message_id, Ending.REFUSED, mono_ms, code=frame.code, description=frame.description)
@@ -351,6 +352,15 @@ class Rpc:
         self._land("duplicate")
         self._advance(mono_ms)
         return [CallEnded(flight.call, ending, payload or {}, code, description)]
+
+    def _complain(self, frame: ResultFrame) -> None:
+        """Where the version has a word for it, tell the charger that its answer was none. The call has ended all the same."""
+        flight = self._in_flight
+        if frame.is_usable or not self._dialect.has_send or flight is None or flight.message_id != frame.message_id:
+            return
+        self._counters["answer_unusable"] += 1
+        code = self._dialect.codes[Fault.FORMAT]
+        self._outgoing.append(OutgoingFrame(frames.result_error_text(frame.message_id, code, "the payload is not an object")))
 
     def _land(self, word_for_later_answers: str) -> None:
         if self._in_flight is None:

@@ -84,6 +84,9 @@ class Engine:
         self._is_store_healthy = True
         self.failed_count = 0
         self._held: set[asyncio.Task[None]] = set()
+        """What waits for a commit."""
+        self._owing: set[asyncio.Task[None]] = set()
+        """Those of them with a reply: a charger waits, too."""
         self._committing = 0
         self._unwritten: list[Record] = []
 
@@ -160,6 +163,9 @@ class Engine:
         task = asyncio.create_task(self._release_when_durable(committed, waiting))
         self._held.add(task)
         task.add_done_callback(self._held.discard)
+        if any(isinstance(one, Reply) for one in waiting):
+            self._owing.add(task)
+            task.add_done_callback(self._owing.discard)
 
     def _on_committed(self, committed: asyncio.Future[None], records: list[Record]) -> None:
         """Runs for every commit in the order of the commits, also for one whose replies were given up."""
@@ -225,10 +231,13 @@ class Engine:
         self._inbox.put(StoreChanged(is_healthy, detail))
 
     async def drain(self, timeout_ms: Millis) -> None:
-        """Wait for what is being committed, so that a stop leaves no reply owed for a record that is stored."""
+        """Wait until no charger is owed a reply for a record that is being stored. The links must still be open."""
         invariant(timeout_ms > 0, "a drain has a bound", timeout_ms=timeout_ms)
-        if self._held:
-            await asyncio.wait(self._held, timeout=timeout_ms / 1000)
+        if self._owing:
+            await asyncio.wait(self._owing, timeout=timeout_ms / 1000)
+
+    def end(self) -> None:
+        """Wait for nothing any more; what is being committed is committed all the same."""
         for task in self._held:
             task.cancel()
 

@@ -94,6 +94,8 @@ FEATURES = [
     Feature("transaction-status", "get-transaction-status", V2, "GetTransactionStatus", {"transactionId": "tx"}, given(transaction="tx")),
     Feature("customer-information", "customer-information", V2, "CustomerInformation", {"report": True, "clear": False}, given(customer="c-1")),
     Feature("monitoring", "set-monitoring", V2, "SetVariableMonitoring", {}, given(key="EVSE@1.Power", kind="upper-threshold", value="7000")),
+    Feature("monitoring-cleared", "clear-monitoring", V2, "ClearVariableMonitoring", {"id": [4]}, given(monitor="4")),
+    Feature("monitoring-reported", "get-monitoring", V2, "GetMonitoringReport", {"requestId": 3}, given(request="3")),
 ]  # fmt: skip
 CASES = [(feature, version) for feature in FEATURES for version in feature.versions]
 

@@ -90,7 +90,9 @@ class Depot:
         self.write_site()
         (self.folder / "tokens.yaml").write_text('tokens: {"04A1": {account: van-1}}\n')
         for number, station in enumerate(self.stations):
-            client = StationClient(station, "127.0.0.1", self.ocpp_port, random.Random(number), reconnect_s=0.3)
+            client = StationClient(
+                station, "127.0.0.1", self.ocpp_port, random.Random(number), reconnect_s=0.3, reconnect_max_s=0.3
+            )
             self.clients.append(client)
             self._tasks.append(asyncio.create_task(client.run()))
         return self

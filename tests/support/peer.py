@@ -101,6 +101,8 @@ def _listed(name: str, request: dict[str, Any]) -> dict[str, Any]:
             names = ("component", "variable", "type", "severity")
             data = request["set_monitoring_data"]
             return {"set_monitoring_result": [{n: entry[n] for n in names} | {"status": "Accepted", "id": 1} for entry in data]}
+        case "ClearVariableMonitoring":
+            return {"clear_monitoring_result": [{"id": number, "status": "Accepted"} for number in request["id"]]}
     return {}
 
 

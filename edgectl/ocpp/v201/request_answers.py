@@ -91,6 +91,7 @@ def _first_result(list_key: str, status_key: str, info_key: str) -> Callable[[As
 
 
 _READERS: dict[str, Callable[[Ask, CallEnded], RequestAnswered]] = {
+    "ClearVariableMonitoring": _first_result("clearMonitoringResult", "status", "statusInfo"),
     "GetLocalListVersion": _without_status(version="versionNumber"),
     "GetTransactionStatus": _without_status(**{"ongoing": "ongoingIndicator", "messages-in-queue": "messagesInQueue"}),
     "GetVariables": _variables_read,

@@ -31,6 +31,8 @@
 | ``set-network-profile`` | ``slot``, ``data``: NetworkConnectionProfile as JSON |
 | ``customer-information`` | optional ``report`` (default true), ``clear`` (default false), ``token``, ``customer``, ``hash`` |
 | ``set-monitoring`` | ``key``, ``kind``, ``value``, optional ``severity`` (default 5), ``monitor`` (to change one) |
+| ``clear-monitoring`` | ``monitor`` |
+| ``get-monitoring`` | optional ``key``; the monitors follow as a notification |
 
 ``get-log`` and ``update-firmware`` take ``retries`` and ``retry-interval`` in seconds, a ``token`` may have a ``type``, and
 requests with a later outcome an optional ``request`` number.
@@ -294,6 +296,17 @@ def _set_monitoring(arguments: Arguments, _edition: Edition) -> OwnCall:
     return OwnCall("SetVariableMonitoring", {"setMonitoringData": [data]})
 
 
+def _clear_monitoring(arguments: Arguments, _edition: Edition) -> OwnCall:
+    return OwnCall("ClearVariableMonitoring", {"id": [arguments.number("monitor")]})
+
+
+def _get_monitoring(arguments: Arguments, _edition: Edition) -> OwnCall:
+    payload: Payload = {"requestId": arguments.request_id()}
+    if arguments.optional("key") is not None:
+        payload["componentVariable"] = [_name(arguments, arguments.text("key"))]
+    return OwnCall("GetMonitoringReport", payload)
+
+
 def _token(arguments: Arguments) -> Payload:
     return {"idToken": arguments.text("token"), "type": arguments.optional("type") or _DEFAULT_TOKEN_TYPE}
 
@@ -349,4 +362,6 @@ _BUILDERS: dict[str, Callable[[Arguments, Edition], OwnCall]] = {
     "set-network-profile": _set_network_profile,
     "customer-information": _customer_information,
     "set-monitoring": _set_monitoring,
+    "clear-monitoring": _clear_monitoring,
+    "get-monitoring": _get_monitoring,
 }

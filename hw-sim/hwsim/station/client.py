@@ -20,11 +20,14 @@ from hwsim.models.stations import Station
 STEP_S = 0.5
 """How often the model's physics and timers are advanced."""
 RECONNECT_MAX_S = 30.0
-"""The pause between two attempts doubles with each that fails, up to this."""
 
 
 class StationClient:
-    """Runs a charger against a server until cancelled. ``is_powered`` off keeps it away."""
+    """Runs a charger against a server until cancelled. ``is_powered`` off keeps it away.
+
+    The pause between two attempts to connect begins with ``reconnect_s`` and doubles with each that fails, up to
+    ``reconnect_max_s``.
+    """
 
     def __init__(
         self,
@@ -36,6 +39,7 @@ class StationClient:
         password: bytes | None = None,
         tls: ssl.SSLContext | None = None,
         reconnect_s: float = 5.0,
+        reconnect_max_s: float = RECONNECT_MAX_S,
     ) -> None:
         self.station = station
         self.host = host
@@ -47,6 +51,7 @@ class StationClient:
         self.password = password
         self._tls = tls
         self._reconnect_s = reconnect_s
+        self._reconnect_max_s = reconnect_max_s
         self._connection: ClientConnection | None = None
         self.on_step: Callable[[float], None] | None = None
 
@@ -79,7 +84,7 @@ class StationClient:
                 except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake) as error:
                     self.last_error = f"{type(error).__name__}: {error}"
                 has_failed = self.connect_count == connect_count
-                pause_s = min(RECONNECT_MAX_S, 2 * pause_s) if has_failed else self._reconnect_s
+                pause_s = min(self._reconnect_max_s, 2 * pause_s) if has_failed else self._reconnect_s
             await asyncio.sleep(pause_s * self._rng.uniform(0.8, 1.2))
 
     async def _serve(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -94,6 +94,8 @@ REQUESTS: list[tuple[str, dict[str, Any]]] = [
     ("ReserveNow", {"id": 1, "expiryDateTime": "2027-02-01T00:00:00Z", "idToken": CARD}),
     ("SendLocalList", {"versionNumber": 1, "updateType": "Full"}),
     ("SetNetworkProfile", {"configurationSlot": 1, "connectionData": NETWORK}),
+    ("GetMonitoringReport", {"requestId": 7}),
+    ("ClearVariableMonitoring", {"id": [1]}),
     ("SetVariableMonitoring", {"setMonitoringData": [named("EVSE", "Power", type="Delta", value=5, severity=5)]}),
     ("TriggerMessage", {"requestedMessage": "MeterValues"}),
     ("TriggerMessage", {"requestedMessage": "TransactionEvent"}),

@@ -127,6 +127,21 @@ def test_monitors_are_kept_apart() -> None:
     assert watch(component={"name": "Nobody"}) == ("UnknownComponent", None)
 
 
+@pytest.mark.parametrize("version", ["2.0.1", "2.1"])
+def test_monitors_are_reported_and_cleared(version: str) -> None:
+    bench = of(version=version).connect()
+    power = {"component": {"name": "EVSE", "evse": {"id": 1}}, "variable": {"name": "Power"}}
+    assert bench.ask("GetMonitoringReport", requestId=3) == {"status": "EmptyResultSet"}
+    bench.ask("SetVariableMonitoring", setMonitoringData=[{**power, "type": "Delta", "value": 5, "severity": 4}])
+    assert bench.ask("GetMonitoringReport", requestId=3, componentVariable=[power]) == {"status": "Accepted"}
+    bench.run(1)
+    (report,) = (said.payload for said in bench.said("NotifyMonitoringReport"))
+    assert (report["requestId"], report["monitor"][0]["component"]["name"]) == (3, "EVSE")
+    assert bench.problems == []
+    cleared = bench.ask("ClearVariableMonitoring", id=[1, 2])["clearMonitoringResult"]
+    assert [one["status"] for one in cleared] == ["Accepted", "NotFound"]
+
+
 # --- the rest ---------------------------------------------------------------------------------------------------------
 
 

@@ -356,3 +356,22 @@ def test_2_1_knows_unanswered_messages_and_refused_answers_and_older_versions_do
     old = Wire(DIALECT_20)
     assert old.receive(6, "s", "NotifyPeriodicEventStream", {}) == []
     assert old.counters == {"frame_ignored_unknown_type": 1}
+
+
+def test_2_1_is_told_of_an_answer_that_is_none_once_and_older_versions_are_not() -> None:
+    wire = Wire(DIALECT_21)
+    call, next_call = wire.request(), wire.request()
+    ((_, message_id, *_),) = wire.sent()
+    assert wire.receive(3, message_id, "Accepted") == [CallEnded(call, Ending.ANSWERED, {})]
+    complaint, following = wire.sent()
+    assert complaint == [5, message_id, "FormatViolation", "the payload is not an object", {}]
+    assert following[:1] == [2]
+    assert wire.receive(3, message_id, None) == []
+    assert wire.sent() == []
+    assert wire.receive(3, following[1], {}) == [CallEnded(next_call, Ending.ANSWERED, {})]
+    assert wire.sent() == []
+    old = Wire(DIALECT_20)
+    old.request()
+    ((_, message_id, *_),) = old.sent()
+    old.receive(3, message_id, "Accepted")
+    assert old.sent() == []

@@ -181,6 +181,15 @@ REQUESTS: list[tuple[str, dict[str, str], str, dict[str, Any]]] = [
             ]
         },
     ),
+    ("clear-monitoring", {"monitor": "12"}, "ClearVariableMonitoring", {"id": [12]}),
+    ("get-monitoring", {"request": "7"}, "GetMonitoringReport", {"requestId": 7}),
+    (
+        "get-monitoring", {"request": "7", "key": "EVSE@2.Power"}, "GetMonitoringReport",
+        {
+            "requestId": 7,
+            "componentVariable": [{"component": {"name": "EVSE", "evse": {"id": 2}}, "variable": {"name": "Power"}}],
+        },
+    ),
 ]  # fmt: skip
 
 codecs = pytest.mark.parametrize("codec", [V201(), V21()], ids=["2.0.1", "2.1"])
@@ -359,6 +368,12 @@ def test_an_answer_without_a_result_is_an_error() -> None:
             "set-monitoring",
             "SetVariableMonitoring",
             {"setMonitoringResult": [{"id": 12, "status": "Accepted"}]},
+            (("monitor", "12"),),
+        ),
+        (
+            "clear-monitoring",
+            "ClearVariableMonitoring",
+            {"clearMonitoringResult": [{"id": 12, "status": "Accepted"}]},
             (("monitor", "12"),),
         ),
     ],

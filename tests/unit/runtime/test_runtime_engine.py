@@ -156,14 +156,31 @@ async def test_a_start_is_answered_only_when_its_record_is_durable() -> None:
     rig.store.commits[-1][1].set_result(None)
     await turns()
     assert rig.links.kinds().count("Reply") == 1
-    await rig.engine.drain(1)
+    rig.engine.end()
+
+
+async def test_a_drain_waits_for_replies_that_are_owed_and_for_nothing_else() -> None:
+    rig = Rig()
+    rig.engine.handle(rig.start())
+    draining = asyncio.create_task(rig.engine.drain(60_000))
+    await turns()
+    assert not draining.done()
+    rig.store.commits[-1][1].set_result(None)
+    await turns()
+    assert draining.done()
+    assert rig.links.kinds().count("Reply") == 1
+    rig.clock.mono_ms += 60_000
+    rig.engine.handle(MeterValuesReported(rig.call("MeterValues"), 1, None, (Sample(energy_wh=100),)))
+    assert not rig.store.commits[-1][1].done()
+    await asyncio.wait_for(rig.engine.drain(60_000), 1)
+    rig.engine.end()
 
 
 async def test_a_limit_waits_for_no_disk() -> None:
     rig = Rig()
     rig.engine.handle(rig.start())
     assert rig.links.kinds() == ["SetLimit"]
-    await rig.engine.drain(1)
+    rig.engine.end()
 
 
 async def test_progress_does_not_hold_a_reply() -> None:
@@ -175,7 +192,7 @@ async def test_progress_does_not_hold_a_reply() -> None:
     rig.clock.mono_ms += 60_000
     rig.engine.handle(MeterValuesReported(rig.call("MeterValues"), 1, None, (Sample(energy_wh=100),)))
     assert "Reply" in rig.links.kinds()
-    await rig.engine.drain(1)
+    rig.engine.end()
 
 
 async def test_a_reply_without_a_record_goes_at_once() -> None:
@@ -247,7 +264,7 @@ async def test_a_refused_session_does_not_overwrite_the_newer_one_already_stored
     retried = rig.store.commits[-1][0]
     assert [record for record in retried if isinstance(record, SessionKept)] == []
     assert [record.action for record in retried if isinstance(record, MessageKept)] == ["StartTransaction"]
-    await rig.engine.drain(1)
+    rig.engine.end()
 
 
 async def test_limits_keep_going_while_the_disk_stalls() -> None:
@@ -259,7 +276,7 @@ async def test_limits_keep_going_while_the_disk_stalls() -> None:
     rig.clock.mono_ms += 11_000
     rig.engine.handle(MeterRead(MeterReading(MeterId("main"), rig.clock.mono_ms, Quality.GOOD, current_ma=Phases(1, 1, 1))))
     assert "SetLimit" in rig.links.kinds()
-    await rig.engine.drain(1)
+    rig.engine.end()
 
 
 async def test_a_bug_met_by_one_message_ends_neither_the_loop_nor_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,7 +311,7 @@ async def test_health_is_fed_by_completed_control_periods_only() -> None:
     rig.clock.mono_ms += 11_000
     rig.engine.handle(HeartbeatReceived(rig.call("Heartbeat")))
     assert not rig.health.health().is_live
-    await rig.engine.drain(1)
+    rig.engine.end()
 
 
 async def test_a_newer_reading_replaces_one_still_waiting_in_the_inbox() -> None:

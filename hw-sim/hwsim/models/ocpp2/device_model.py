@@ -110,6 +110,25 @@ class DeviceModel:
         self.monitors[number] = asked
         return named | {"id": number, "status": "Accepted"}
 
+    def unmonitor(self, number: int) -> Result:
+        """One result of ClearVariableMonitoring."""
+        is_known = self.monitors.pop(number, None) is not None
+        return {"id": number, "status": "Accepted" if is_known else "NotFound"}
+
+    def monitored(self, asked: list[Result]) -> list[Result]:
+        """What NotifyMonitoringReport tells of the variables asked about, or of all."""
+        wanted = {name_of(one).casefold() for one in asked}
+        found: dict[str, Result] = {}
+        for number, one in self.monitors.items():
+            name = name_of(one).casefold()
+            if not wanted or name in wanted:
+                entry = found.setdefault(
+                    name, {"component": one["component"], "variable": one["variable"], "variableMonitoring": []}
+                )
+                told = {key: one[key] for key in ("type", "value", "severity")}
+                entry["variableMonitoring"].append({"id": number, "transaction": False, **told})
+        return list(found.values())
+
     def _find(self, asked: Result) -> tuple[Variable | None, str]:
         name = name_of(asked).casefold()
         component = name.partition(".")[0]

@@ -83,6 +83,23 @@ def _monitoring(station: Station20, payload: Payload, now_s: float) -> Answer:
     return {"setMonitoringResult": [station.device.monitor(asked) for asked in payload["setMonitoringData"]]}
 
 
+def _unmonitor(station: Station20, payload: Payload, now_s: float) -> Answer:
+    return {"clearMonitoringResult": [station.device.unmonitor(number) for number in payload["id"]]}
+
+
+def _monitors(station: Station20, payload: Payload, now_s: float) -> Answer:
+    """N02: nothing to tell is an answer of its own."""
+    found = station.device.monitored(payload.get("componentVariable", []))
+    if not found:
+        return {"status": "EmptyResultSet"}
+    more = {} if station.version == "2.0.1" else {"eventNotificationType": "CustomMonitor"}
+    for entry in found:
+        entry["variableMonitoring"] = [one | more for one in entry["variableMonitoring"]]
+    report = {"requestId": payload["requestId"], "seqNo": 0, "tbc": False, "generatedAt": station.stamp(now_s), "monitor": found}
+    station.wire.ask("NotifyMonitoringReport", report, is_solicited=True)
+    return {"status": "Accepted"}
+
+
 # --- certificates -----------------------------------------------------------------------------------------------------
 
 
@@ -130,12 +147,14 @@ HANDLERS: dict[str, Callable[[Station20, Payload, float], Answer]] = {
     "CancelReservation": _cancel,
     "CertificateSigned": _signed,
     "ClearCache": lambda station, payload, now_s: {"status": station.tokens.clear_cache()},
+    "ClearVariableMonitoring": _unmonitor,
     "CustomerInformation": _customer,
     "DataTransfer": lambda station, payload, now_s: {"status": "UnknownVendorId"},
     "DeleteCertificate": _delete,
     "GetInstalledCertificateIds": _certificates,
     "GetLocalListVersion": lambda station, payload, now_s: {"versionNumber": station.tokens.version},
     "GetLog": _log,
+    "GetMonitoringReport": _monitors,
     "InstallCertificate": _install,
     "ReserveNow": _reserve,
     "SendLocalList": _send_list,
