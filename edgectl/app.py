@@ -180,7 +180,8 @@ class Daemon:
     def _make_meters(self, settings: Settings) -> MeterReaders:
         guards = frozenset(meter.id for meter in settings.site.meters if meter.role is MeterRole.GUARD)
         folder = Path(settings.source).parent
-        return self._parts.meters(settings.meters, guards, self.inbox, self._parts.clock, self._parts.random, folder)
+        parts = self._parts
+        return parts.meters(settings.meters, guards, self.inbox, parts.clock, parts.random, folder, settings.virtual_meters)
 
     def view(self) -> SiteView:
         """The picture of the site with the edges' own counters."""

@@ -278,6 +278,10 @@ class MeterReading:
     frequency_mhz: int | None = None
     energy_import_wh: WattHours | None = None
     energy_export_wh: WattHours | None = None
+    energy_mono_ms: Millis | None = None
+    """When frequency and energy were read, which is less often than the currents."""
+    energy_note: str = ""
+    """What happened to a counter just now: ``rollover``, ``reset``, ``energy-jump`` or ``meter-replaced``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,20 @@ class MeterConnection:
     timeout_ms: Millis = 500
 
 
+class VirtualKind(StrEnum):
+    SUM = "sum"
+    DIFFERENCE = "difference"
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualMeter:
+    """A meter that is not there: what others measure together, or the first less the rest."""
+
+    meter: MeterId
+    kind: VirtualKind
+    parts: tuple[MeterId, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class MqttSettings:
     host: str
@@ -142,6 +156,7 @@ class Settings:
     site: Site
     ocpp: OcppSettings
     meters: tuple[MeterConnection, ...] = ()
+    virtual_meters: tuple[VirtualMeter, ...] = ()
     mqtt: MqttSettings | None = None
     """None: no broker configured; the site runs, records and waits."""
     web: WebSettings | None = None

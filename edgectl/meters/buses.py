@@ -1,6 +1,6 @@
-"""One Modbus bus: one transaction at a time, never cut off half-way, and quiet after every doubt.
+"""One Modbus bus: one transaction at a time, never cut off half-way, and deaf while nobody asks.
 
-The serial transport is pyserial-asyncio; RTU over TCP uses the same code on a stream; Modbus TCP is pymodbus, whose transaction
+The serial transport is pyserial-asyncio; RTU over TCP uses the same code on a socket; Modbus TCP is pymodbus, whose transaction
 numbers tell answers apart. Trouble is a value with a reason (``Answer``), never an exception.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Protocol
+from typing import Any, Protocol
 
 import serial_asyncio
 from pymodbus.client import AsyncModbusTcpClient
@@ -22,12 +22,12 @@ from edgectl.meters.rtu import EXCEPTIONS, Answer, Receiver, Request
 
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # it would write a line for each silence; we count them
 
-DRAIN_MS: Millis = 500
-"""How long the bus stays quiet after a doubt: the longest answer time makers state, so that no late answer meets a new
-request."""
 CONNECT_MS: Millis = 3_000
-CHARACTER_BITS = 11
-"""Start, eight data, parity or second stop, stop."""
+NOISE_MAX_MS: Millis = 300
+"""Longer than the longest frame at 9600 baud: a line that never falls silent for so long carries no conversation."""
+SILENT_LINK_MAX = 8
+"""Transactions in a row without any answer before a TCP connection is made anew: it may be half-open. One silent unit among
+others never gets there, and where it is the only one, a new connection every minute or so costs nothing."""
 
 
 class Bus(Protocol):
@@ -46,18 +46,95 @@ def open_bus(connection: Connection) -> Bus:
     return RtuBus(connection)
 
 
+def character_s(connection: Connection) -> float:
+    """How long one byte takes on the wire; 0 where that is not known."""
+    if connection.transport is not Transport.SERIAL:
+        return 0.0
+    return (1 + 8 + (connection.parity != "N") + connection.stop_bits) / connection.baud
+
+
+def silence_s(connection: Connection) -> float:
+    """The silence between two frames: 3.5 characters; above 19200 baud the standard fixes 1.75 ms (serial line 1.02, 2.5.1.1)."""
+    is_slow = connection.transport is Transport.SERIAL and connection.baud <= 19_200
+    return 3.5 * character_s(connection) if is_slow else 0.00175
+
+
+class _Wire(asyncio.Protocol):
+    """The line itself. Bytes reach whoever waits for an answer; what comes while nobody does is gone."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._transport: Any = None
+        self._receiver: Receiver | None = None
+        self._waiter: asyncio.Future[Answer] | None = None
+        self.last_s = loop.time()
+        """When something was last heard or said."""
+        self.closed: asyncio.Future[None] = loop.create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.last_s = self._loop.time()
+        if self._receiver is None or self._waiter is None or self._waiter.done():
+            return
+        answer = self._receiver.feed(data)
+        if answer is not None:
+            self._waiter.set_result(answer)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(exc or ConnectionError("closed"))
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    async def exchange(self, request: Request, timeout_s: float) -> Answer:
+        began_s = self._loop.time()
+        receiver = self._receiver = Receiver(request)
+        self._waiter = self._loop.create_future()
+        try:
+            self._transport.write(request.frame())
+            self.last_s = began_s
+            async with asyncio.timeout(timeout_s):
+                answer = await self._waiter
+        except TimeoutError:
+            answer = Answer(None, receiver.doubt())
+        finally:
+            self._receiver = self._waiter = None
+        return Answer(answer.words, answer.reason, elapsed_ms=round(1000 * (self._loop.time() - began_s)))
+
+    async def hush(self, silence: float) -> bool:
+        """Wait until the line has been silent for so long; False when it does not fall silent. All that comes is thrown away."""
+        for _ in range(2):  # what the kernel already holds comes first
+            await asyncio.sleep(0)
+        until_s = self._loop.time() + NOISE_MAX_MS / 1000
+        while (rest_s := self.last_s + silence - self._loop.time()) > 0:
+            if self._loop.time() > until_s:
+                return False
+            await asyncio.sleep(rest_s)
+        return True
+
+    async def close(self) -> None:
+        if self._transport is None:
+            return
+        self._transport.abort()
+        try:
+            async with asyncio.timeout(1.0):
+                await self.closed
+        except TimeoutError:
+            return  # it is gone either way
+
+
 class RtuBus:
     """RTU on a serial line, or tunnelled through TCP."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._reader: asyncio.StreamReader | None = None
-        self._writer: asyncio.StreamWriter | None = None
+        self._wire: _Wire | None = None
         self._lock = asyncio.Lock()
-        # 3.5 characters of silence end a frame; above 19200 baud the standard fixes 1.75 ms.
-        is_slow = connection.transport is Transport.SERIAL and connection.baud <= 19_200
-        self._silence_s = 3.5 * CHARACTER_BITS / connection.baud if is_slow else 0.00175
-        self._character_s = CHARACTER_BITS / connection.baud if connection.transport is Transport.SERIAL else 0.0
+        self._silence_s = silence_s(connection)
+        self._character_s = character_s(connection)
+        self._silent_count = 0
 
     async def read(self, request: Request, timeout_ms: Millis) -> Answer:
         return await asyncio.shield(asyncio.ensure_future(self._transact(request, timeout_ms)))
@@ -65,76 +142,47 @@ class RtuBus:
     async def _transact(self, request: Request, timeout_ms: Millis) -> Answer:
         async with self._lock:
             try:
-                if self._writer is None:
-                    await self._open()
-                answer = await self._exchange(request, timeout_ms)
+                wire = self._wire
+                if wire is None or wire.closed.done():
+                    wire = await self._open()
+                if not await wire.hush(self._silence_s):
+                    return Answer(None, "noisy-line")
+                # The request leaves the serial adapter at the speed of the wire, and so does the answer.
+                on_wire_s = (8 + request.answer_size) * self._character_s
+                answer = await wire.exchange(request, timeout_ms / 1000 + on_wire_s)
             except (OSError, SerialException, TimeoutError) as error:
                 await self._drop()
-                return Answer(None, _line_words(error))
-            if answer.words is None:
-                await self._drain()
-            await asyncio.sleep(self._silence_s)
+                return Answer(None, _line_words(error), is_link_trouble=True)
+            self._silent_count = self._silent_count + 1 if answer.reason == "timeout" else 0
+            if self._silent_count >= SILENT_LINK_MAX and self._connection.transport is Transport.RTU_OVER_TCP:
+                await self._drop()
             return answer
 
-    async def _open(self) -> None:
+    async def _open(self) -> _Wire:
         connection = self._connection
+        loop = asyncio.get_running_loop()
+        wire = self._wire = _Wire(loop)
         async with asyncio.timeout(CONNECT_MS / 1000):
             if connection.transport is Transport.SERIAL:
-                self._reader, self._writer = await serial_asyncio.open_serial_connection(
-                    url=connection.device,
+                await serial_asyncio.create_serial_connection(
+                    loop,
+                    lambda: wire,
+                    connection.device,
                     baudrate=connection.baud,
                     parity=connection.parity,
                     stopbits=connection.stop_bits,
+                    exclusive=True,
                 )
             else:
-                self._reader, self._writer = await asyncio.open_connection(connection.host, connection.port)
-
-    async def _exchange(self, request: Request, timeout_ms: Millis) -> Answer:
-        reader, writer = self._reader, self._writer
-        if reader is None or writer is None:
-            raise ConnectionError("not open")
-        frame = request.frame()
-        writer.write(frame)
-        receiver = Receiver(request)
-        wire_s = (len(frame) + request.answer_size) * self._character_s
-        try:
-            async with asyncio.timeout(timeout_ms / 1000 + wire_s):
-                while True:
-                    data = await reader.read(256)
-                    if not data:
-                        raise ConnectionError("closed")
-                    answer = receiver.feed(data)
-                    if answer is not None:
-                        return answer
-        except TimeoutError:
-            return Answer(None, receiver.doubt())
-
-    async def _drain(self) -> None:
-        """Until the line has been quiet for long enough."""
-        reader = self._reader
-        if reader is None:
-            return
-        try:
-            while True:
-                async with asyncio.timeout(DRAIN_MS / 1000):
-                    if not await reader.read(256):
-                        await self._drop()
-                        return
-        except TimeoutError:
-            return
-        except (OSError, SerialException):
-            await self._drop()
+                await loop.create_connection(lambda: wire, connection.host, connection.port)
+        self._silent_count = 0
+        await asyncio.sleep(0)  # the serial transport introduces itself a turn later
+        return wire
 
     async def _drop(self) -> None:
-        writer, self._reader, self._writer = self._writer, None, None
-        if writer is None:
-            return
-        writer.close()
-        try:
-            async with asyncio.timeout(1.0):
-                await writer.wait_closed()
-        except (OSError, SerialException, TimeoutError):
-            return  # it is gone either way
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            await wire.close()
 
     async def close(self) -> None:
         async with self._lock:
@@ -142,13 +190,15 @@ class RtuBus:
 
 
 class TcpBus:
-    """Modbus TCP. After any doubt the connection is dropped, so that no stale answer can follow."""
+    """Modbus TCP. A late answer is known by its number and passed over; after one that does not fit, the link is made anew."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host = host
         self._port = port
         self._client: AsyncModbusTcpClient | None = None
         self._lock = asyncio.Lock()
+        self._number = 0
+        self._silent_count = 0
 
     async def read(self, request: Request, timeout_ms: Millis) -> Answer:
         return await asyncio.shield(asyncio.ensure_future(self._transact(request, timeout_ms)))
@@ -157,23 +207,41 @@ class TcpBus:
         async with self._lock:
             try:
                 client = await self._connected()
-                call = client.read_holding_registers if request.function == 3 else client.read_input_registers
-                async with asyncio.timeout(timeout_ms / 1000):
-                    answer = await call(request.address, count=request.count, device_id=request.unit)
             except (ModbusException, OSError, TimeoutError) as error:
-                was_connected = self._client is not None and self._client.connected
                 self._drop()
-                is_silence = was_connected and isinstance(error, TimeoutError | ModbusException)
-                return Answer(None, "timeout" if is_silence else _line_words(error))
-            if isinstance(answer, ExceptionResponse):
-                return Answer(None, EXCEPTIONS.get(answer.exception_code, f"exception-{answer.exception_code}"))
-            if answer.function_code != request.function or answer.dev_id != request.unit:
+                return Answer(None, _line_words(error), is_link_trouble=True)
+            loop = asyncio.get_running_loop()
+            began_s = loop.time()
+            answer = await self._ask(client, request, timeout_ms)
+            return Answer(answer.words, answer.reason, answer.is_link_trouble, round(1000 * (loop.time() - began_s)))
+
+    async def _ask(self, client: AsyncModbusTcpClient, request: Request, timeout_ms: Millis) -> Answer:
+        call = client.read_holding_registers if request.function == 3 else client.read_input_registers
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                answer = await call(request.address, count=request.count, device_id=request.unit)
+        except TimeoutError:
+            self._silent_count += 1
+            if self._silent_count >= SILENT_LINK_MAX:
                 self._drop()
-                return Answer(None, "wrong-function" if answer.dev_id == request.unit else "wrong-unit")
-            if len(answer.registers) != request.count:
+            return Answer(None, "timeout")
+        except (ModbusException, OSError) as error:
+            is_lost = not client.connected
+            self._drop()
+            return Answer(None, _line_words(error) if is_lost else "damaged-answer", is_link_trouble=is_lost)
+        self._silent_count = 0
+        if isinstance(answer, ExceptionResponse):
+            if answer.function_code != request.function | 0x80:
                 self._drop()
-                return Answer(None, "wrong-length")
-            return Answer(tuple(answer.registers))
+                return Answer(None, "wrong-function")
+            return Answer(None, EXCEPTIONS.get(answer.exception_code, f"exception-{answer.exception_code}"))
+        if answer.function_code != request.function or answer.dev_id != request.unit:
+            self._drop()
+            return Answer(None, "wrong-function" if answer.dev_id == request.unit else "wrong-unit")
+        if len(answer.registers) != request.count:
+            self._drop()
+            return Answer(None, "wrong-length")
+        return Answer(tuple(answer.registers))
 
     async def _connected(self) -> AsyncModbusTcpClient:
         client = self._client
@@ -186,12 +254,16 @@ class TcpBus:
             self._client = client
             async with asyncio.timeout(CONNECT_MS / 1000):
                 if not await client.connect():
-                    raise ConnectionError("cannot connect")
+                    raise ConnectionRefusedError("cannot connect")
+            # Numbers go on across connections: a gateway may answer on the new one what was asked on the old one.
+            client.ctx.next_tid = self._number
+            self._silent_count = 0
         return client
 
     def _drop(self) -> None:
         client, self._client = self._client, None
         if client is not None:
+            self._number = client.ctx.next_tid
             client.close()
 
     async def close(self) -> None:

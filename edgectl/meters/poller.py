@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -16,37 +15,41 @@ from edgectl.domain.ids import MeterId
 from edgectl.domain.settings import Connection, MeterConnection
 from edgectl.domain.units import Millis
 from edgectl.meters.buses import Bus, open_bus
-from edgectl.meters.catalogue import Block, CatalogueError, MeterModel, load_model_file, model
-from edgectl.meters.decode import no_value, reading_of
-from edgectl.meters.plan import control_blocks, slow_blocks
-from edgectl.meters.rtu import Request
+from edgectl.meters.catalogue import CatalogueError, MeterModel, load_model_file, model
+from edgectl.meters.decode import no_value
+from edgectl.meters.unit import UnitReader
 from edgectl.ports import Clock, Inbox
 
 log = structlog.get_logger(__name__)
 
-SLOW_EVERY = 10
-"""Totals, frequency and energy come with each tenth reading."""
-DEAD_AFTER = 3
-"""Failures in a row before a meter is probed instead of polled."""
-PROBE_PAUSE_MIN_MS, PROBE_PAUSE_MAX_MS = 1_000, 4_000
-"""A repaired meter is back within five seconds ..."""
-PROBE_SHARE = 20
-"""... and a dead one takes no more than a twentieth of the bus: it waits this many times what its last probe took."""
+LINK_PAUSE_MIN_MS, LINK_PAUSE_MAX_MS = 250, 3_000
+"""Between attempts to reach a line or gateway, doubled each time: back within five seconds, and no hammering."""
+START_SPREAD_MS = 200
+"""Buses do not all begin in the same instant."""
 
 
-@dataclass
-class _Unit:
-    """One meter on its bus."""
+class Turns:
+    """Whose request is next on one bus. Guards go first, yet never twice in a row while another meter waits. Pure."""
 
-    connection: MeterConnection
-    model: MeterModel
-    is_guard: bool
-    due_mono_ms: Millis = 0
-    read_count: int = 0
-    failure_count: int = 0
-    is_lost: bool = False
-    registers: dict[int, int] = field(default_factory=dict)
-    """The latest contents of everything it was asked for; the slow blocks stay between their turns."""
+    def __init__(self, units: list[UnitReader]) -> None:
+        self._units = units
+        self._last: UnitReader | None = None
+
+    def next(self, now_mono_ms: Millis) -> tuple[UnitReader, Millis]:
+        """The unit to serve, and how long until then."""
+        ready = [unit for unit in self._units if unit.ready_mono_ms() <= now_mono_ms]
+        if not ready:
+            unit = min(self._units, key=UnitReader.ready_mono_ms)
+            return unit, unit.ready_mono_ms() - now_mono_ms
+        last = self._last
+        if last is not None and last.is_in_cycle and last in ready:
+            return last, 0  # the blocks of one reading stay together
+        guards = [unit for unit in ready if unit.is_guard and not unit.is_silent]
+        others = [unit for unit in ready if not unit.is_guard or unit.is_silent]
+        is_guards_turn = not others or (guards and not (last is not None and last.is_guard and not last.is_silent))
+        unit = min(guards if guards and is_guards_turn else others, key=UnitReader.ready_mono_ms)
+        self._last = unit
+        return unit, 0
 
 
 class MetersAdapter:
@@ -71,14 +74,19 @@ class MetersAdapter:
         self._random = random
         self._open_bus = buses
         self._counters: Counter[str] = Counter()
-        self._lines: dict[Connection, list[_Unit]] = {}
+        self._lost: set[MeterId] = set()
+        self._lines: dict[Connection, list[UnitReader]] = {}
         for connection in connections:
-            unit = _Unit(connection, _model_of(connection, folder), connection.meter in guards)
-            self._lines.setdefault(connection.connection, []).append(unit)
+            units = self._lines.setdefault(connection.connection, [])
+            units.append(UnitReader(connection, model_of(connection, folder), connection.meter in guards, turn=len(units)))
 
     def counters(self) -> dict[str, int]:
-        """Counts since start: ``reads``, ``no_value`` and one for each reason."""
-        return dict(self._counters)
+        """Counts since start: ``reads``, ``no_value`` and one for each reason, and what happened to counters and devices."""
+        found = self._counters.copy()
+        for units in self._lines.values():
+            for unit in units:
+                found.update(unit.events)
+        return dict(found)
 
     async def run(self) -> None:
         if not self._lines:
@@ -87,75 +95,72 @@ class MetersAdapter:
             for number, (connection, units) in enumerate(self._lines.items()):
                 tasks.create_task(self._poll(connection, units), name=f"bus-{number}")
 
-    async def _poll(self, connection: Connection, units: list[_Unit]) -> None:
+    async def _poll(self, connection: Connection, units: list[UnitReader]) -> None:
         bus = self._open_bus(connection)
+        turns = Turns(units)
+        link_failures = 0
         try:
-            start_ms = self._clock.now().mono_ms
-            for unit in units:
-                unit.due_mono_ms = start_ms + self._random.randrange(200)
+            start_ms = self._clock.now().mono_ms + self._random.randrange(START_SPREAD_MS)
+            for number, unit in enumerate(units):
+                unit.due_mono_ms = start_ms + number * unit.connection.interval_ms // len(units)
             while True:
-                unit = min(units, key=lambda one: (one.due_mono_ms, not one.is_guard, one.connection.unit_number))
                 now_ms = self._clock.now().mono_ms
-                waiting = [one for one in units if one.due_mono_ms <= now_ms]
-                if waiting:
-                    unit = min(waiting, key=lambda one: (one.is_lost, not one.is_guard, one.due_mono_ms))
-                else:
-                    await asyncio.sleep((unit.due_mono_ms - now_ms) / 1000)
+                unit, wait_ms = turns.next(now_ms)
+                if wait_ms > 0:
+                    await asyncio.sleep(wait_ms / 1000)
                     continue
-                await self._read(bus, unit)
+                ask = unit.ask(now_ms)
+                if ask.not_before_mono_ms > now_ms:
+                    continue
+                answer = await bus.read(ask.request, ask.timeout_ms)
+                self._take(unit.answered(answer, self._clock.now().mono_ms))
+                link_failures = link_failures + 1 if answer.is_link_trouble else 0
+                if link_failures:
+                    self._lose_link(units, unit, answer.reason)
+                    await asyncio.sleep(self._link_pause_ms(link_failures) / 1000)
         finally:
             await bus.close()
 
-    async def _read(self, bus: Bus, unit: _Unit) -> None:
-        began_ms = self._clock.now().mono_ms
-        blocks = control_blocks(unit.model)
-        if unit.read_count % SLOW_EVERY == 0 and not unit.is_lost:
-            blocks = (*blocks, *(block for block in slow_blocks(unit.model) if block not in blocks))
-        reason = await self._read_blocks(bus, unit, blocks)
-        ended_ms = self._clock.now().mono_ms
-        connection = unit.connection
-        if reason:
-            reading = no_value(connection.meter, ended_ms, reason)
-        else:
-            unit.read_count += 1
-            reading = reading_of(unit.model, connection, unit.registers, ended_ms)
-        self._note(unit, reading, is_answer=not reason)
+    def _link_pause_ms(self, failure_count: int) -> float:
+        longest_ms = min(LINK_PAUSE_MAX_MS, LINK_PAUSE_MIN_MS << min(failure_count, 8))
+        return longest_ms * (0.5 + self._random.random() / 2)
+
+    def _lose_link(self, units: list[UnitReader], tried: UnitReader, reason: str) -> None:
+        """No meter on a line can be read while the line itself is away."""
+        now_ms = self._clock.now().mono_ms
+        for unit in units:
+            if unit is not tried:
+                self._take(no_value(unit.connection.meter, now_ms, reason))
+
+    def _take(self, reading: MeterReading | None) -> None:
+        if reading is None:
+            return
+        self._note(reading)
         self._inbox.put(MeterRead(reading))
-        interval_ms = connection.interval_ms
-        if unit.failure_count >= DEAD_AFTER:
-            pause_ms = min(PROBE_PAUSE_MAX_MS, max(PROBE_PAUSE_MIN_MS, (ended_ms - began_ms) * PROBE_SHARE))
-            unit.due_mono_ms = ended_ms + pause_ms
-        else:
-            unit.due_mono_ms = max(unit.due_mono_ms + interval_ms, ended_ms)
 
-    async def _read_blocks(self, bus: Bus, unit: _Unit, blocks: Iterable[Block]) -> str:
-        """Empty when all went well, otherwise the first reason."""
-        for block in blocks:
-            request = Request(unit.connection.unit_number, unit.model.function, block.address, block.count)
-            answer = await bus.read(request, unit.connection.timeout_ms)
-            if answer.words is None:
-                return answer.reason
-            unit.registers.update(zip(range(block.address, block.address + block.count), answer.words, strict=True))
-            if unit.model.rules.gap_ms:
-                await asyncio.sleep(unit.model.rules.gap_ms / 1000)
-        return ""
-
-    def _note(self, unit: _Unit, reading: MeterReading, *, is_answer: bool) -> None:
+    def _note(self, reading: MeterReading) -> None:
         self._counters["reads"] += 1
-        is_good = reading.quality is Quality.GOOD
-        if not is_good:
-            self._counters["no_value"] += 1
-            self._counters[reading.reason.replace("-", "_")] += 1
-        unit.failure_count = 0 if is_answer else unit.failure_count + 1
-        is_lost = unit.failure_count >= DEAD_AFTER or (is_answer and not is_good)
-        if is_lost and not unit.is_lost:
-            log.warning("meter_lost", meter=reading.meter, reason=reading.reason)
-        elif unit.is_lost and is_good:
-            log.info("meter_back", meter=reading.meter)
-        unit.is_lost = is_lost if is_lost or is_good else unit.is_lost
+        meter = reading.meter
+        if reading.energy_note:
+            log.warning("meter_counter", meter=meter, event_kind=reading.energy_note)
+        if reading.quality is Quality.GOOD:
+            if meter in self._lost:
+                self._lost.discard(meter)
+                log.info("meter_back", meter=meter)
+            return
+        self._counters["no_value"] += 1
+        self._counters[reading.reason.replace("-", "_")] += 1
+        if meter not in self._lost:
+            self._lost.add(meter)
+            log.warning("meter_lost", meter=meter, reason=reading.reason)
 
 
-def _model_of(connection: MeterConnection, folder: Path) -> MeterModel:
+def model_of(connection: MeterConnection, folder: Path = Path()) -> MeterModel:
+    """The model a meter is configured with.
+
+    Raises:
+        CatalogueError: it cannot be had.
+    """
     if connection.file is not None:
         return load_model_file(folder / connection.file)
     if connection.model is None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import Any
+from pathlib import Path
+from random import Random
 
-from edgectl.domain.events import MeterRead
+from edgectl.domain.events import Event, MeterRead
 from edgectl.domain.ids import MeterId
-from edgectl.domain.settings import P1_MODEL, MeterConnection
+from edgectl.domain.settings import P1_MODEL, MeterConnection, VirtualMeter
 from edgectl.meters.p1 import P1Reader
 from edgectl.meters.poller import MetersAdapter
+from edgectl.meters.virtual import VirtualReader
 from edgectl.ports import Clock, Inbox
 
 
@@ -27,12 +29,15 @@ class SiteMeters:
         guards: frozenset[MeterId],
         inbox: Inbox,
         clock: Clock,
-        *more: Any,
-        **named: Any,
+        random: Random,
+        folder: Path = Path(),
+        virtual: tuple[VirtualMeter, ...] = (),
     ) -> None:
-        """As ``MetersAdapter``; what comes after the clock is its own."""
         polled = tuple(one for one in connections if one.model != P1_MODEL)
-        self._buses = MetersAdapter(polled, guards, inbox, clock, *more, **named)
+        # A virtual meter that guards makes guards of its parts.
+        guards |= {part for one in virtual if one.meter in guards for part in one.parts}
+        inbox = _Deriving(inbox, virtual)
+        self._buses = MetersAdapter(polled, guards, inbox, clock, random, folder)
         self._ports = [
             P1Reader(one, lambda reading: inbox.put(MeterRead(reading)), clock) for one in connections if one.model == P1_MODEL
         ]
@@ -48,3 +53,19 @@ class SiteMeters:
         for port in self._ports:
             total.update(port.counters())
         return dict(total)
+
+
+class _Deriving:
+    """The inbox, with what follows for virtual meters behind each reading."""
+
+    def __init__(self, inbox: Inbox, virtual: tuple[VirtualMeter, ...]) -> None:
+        self._inbox = inbox
+        self._virtual = [VirtualReader(one) for one in virtual]
+
+    def put(self, event: Event) -> None:
+        self._inbox.put(event)
+        if isinstance(event, MeterRead):
+            for one in self._virtual:
+                derived = one.read(event.reading)
+                if derived is not None:
+                    self._inbox.put(MeterRead(derived))

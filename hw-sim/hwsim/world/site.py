@@ -207,7 +207,7 @@ class World:
             ids=SeededIds(self.rng),
             random=random.Random(self.rng.random()),
             transport=lambda _settings: SimTransport(self.loop, self.broker),
-            meters=lambda _connections, _guards, inbox, clock, _random, _folder: SimMeters([self.meter], inbox, clock),
+            meters=lambda _connections, _guards, inbox, clock, *_rest: SimMeters([self.meter], inbox, clock),
             boot_id=f"boot-{self.report.restarts}",
             trace=self._trace,
         )

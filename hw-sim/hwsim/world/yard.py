@@ -198,7 +198,7 @@ class Yard:
             ids=SeededIds(random.Random(5 + self._starts)),
             random=random.Random(6),
             transport=lambda _settings: SimTransport(self.loop, self.broker),
-            meters=lambda _connections, _guards, inbox, clock, _random, _folder: SimMeters([meter], inbox, clock),
+            meters=lambda _connections, _guards, inbox, clock, *_rest: SimMeters([meter], inbox, clock),
             boot_id=f"boot-{self._starts}",
             trace=self._trace,
         )

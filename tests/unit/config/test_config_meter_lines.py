@@ -99,7 +99,7 @@ def test_a_line_with_too_much_to_do_is_an_error_with_the_sum_and_what_helps(tmp_
     assert problem.key == "meters.m1.connect"
     assert problem.message.startswith("16 meters need 1")
     assert "at 9600 baud" in problem.message
-    assert problem.allowed.startswith("baud=38400 (")
+    assert problem.allowed.startswith("baud=19200 (")
     assert " or `every: 1" in problem.allowed
 
 
