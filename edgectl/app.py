@@ -281,7 +281,7 @@ class Daemon:
         await self.ocpp.reconfigure(settings.ocpp, [charger.id for charger in settings.site.chargers])
         old, self.settings = self.settings, settings
         self.inbox.put(SiteReloaded(settings.site))
-        if settings.meters != old.meters or settings.site.meters != old.site.meters:
+        if _meters_of(settings) != _meters_of(old):
             await supervisor.stop("meters")
             self.meters = self._make_meters(settings)
             supervisor.start("meters", self.meters.run)
@@ -330,6 +330,10 @@ def case_words(case: Case) -> str:
 
 
 # --- the process ----------------------------------------------------------------------------------------------------------
+
+
+def _meters_of(settings: Settings) -> tuple[object, ...]:
+    return settings.meters, settings.virtual_meters, settings.site.meters
 
 
 def run(config: Path, data_dir: Path, socket_path: Path | None = None, *, fault: FaultHook = no_fault) -> int:

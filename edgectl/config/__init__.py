@@ -6,6 +6,7 @@
 - ``kinds``, ``electrical``, ``addresses``, ``quantities``  the values, each read and described as JSON Schema by one class
 - ``tree``         YAML text to nodes with positions; bounded, whatever the bytes
 - ``circuits``, ``chargers``, ``buses``, ``edges``, ``tokens``  checks across keys, and the domain objects
+- ``virtual_meters``  meters made of others
 - ``bus_budget``, ``p1_ports``  whether a line can carry its meters, and what a P1 port can do
 - ``tariffs``      tariffs and plans, from OCPI objects
 - ``problems``     what is wrong, where

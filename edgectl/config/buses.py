@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgectl.config.addresses import CONNECT_ALLOWED
 from edgectl.config.bus_budget import Planner, check_budget
 from edgectl.config.keys import CircuitKeys, MeterKeys
 from edgectl.config.p1_ports import MAX_AGE_MS, check_p1, is_p1, p1_every_ms
 from edgectl.config.problems import Place, excerpt, one_of
 from edgectl.config.quantities import DURATION, show
 from edgectl.config.sections import Entries
+from edgectl.config.virtual_meters import compose_virtual, is_virtual
 from edgectl.domain.ids import MeterId
 from edgectl.domain.phases import ALL_PHASES
-from edgectl.domain.settings import Connection, MeterConnection, Transport
+from edgectl.domain.settings import Connection, MeterConnection, Transport, VirtualMeter
 from edgectl.domain.site import Meter
 
 RTU_UNITS = range(1, 248)
@@ -25,17 +27,29 @@ def compose_meters(
     directory: Path,
     known_models: frozenset[str] | None,
     planner: Planner | None = None,
-) -> tuple[tuple[Meter, ...], tuple[MeterConnection, ...]]:
-    """The meters that could be understood: their part in control, and how each is read. Reports all that is wrong."""
+) -> tuple[tuple[Meter, ...], tuple[MeterConnection, ...], tuple[VirtualMeter, ...]]:
+    """The meters that could be understood: their part in control, how each is read, what the virtual ones are made of.
+
+    Reports all that is wrong.
+    """
     parts: list[Meter] = []
     planned: list[tuple[MeterKeys, MeterConnection]] = []
+    virtual: list[VirtualMeter] = []
     for name, keys in meters:
+        if is_virtual(keys):
+            made = compose_virtual(name, keys, meters)
+            if made is not None:
+                parts.append(Meter(MeterId(name), keys.role, keys.max_age))
+                virtual.append(made)
+            continue
         _check_model(keys, directory, known_models)
         if is_p1(keys):
             check_p1(name, keys, circuits)
         else:
             _check_times(keys)
         if keys.connect is None:
+            if "connect" not in keys.written:
+                keys.place.inside("connect").wrong("is missing", CONNECT_ALLOWED)
             continue
         if keys.connect.transport is not Transport.TCP and keys.unit not in RTU_UNITS and not is_p1(keys):
             keys.at("unit").wrong("is no unit number on an RTU line", f"{RTU_UNITS[0]} to {RTU_UNITS[-1]}")
@@ -57,7 +71,7 @@ def compose_meters(
     if planner is not None:
         known = [(keys, one) for keys, one in planned if known_models is None or keys.model in known_models or keys.file]
         check_budget(known, planner)
-    return tuple(parts), tuple(connection for _, connection in planned)
+    return tuple(parts), tuple(connection for _, connection in planned), tuple(virtual)
 
 
 def _check_model(keys: MeterKeys, directory: Path, known_models: frozenset[str] | None) -> None:

@@ -108,7 +108,10 @@ def _site(site: Site) -> _Facts:
 
 def _meters(settings: Settings) -> dict[str, _Facts]:
     parts = {meter.id: meter for meter in settings.site.meters}
-    return {meter.meter: {**_meter(meter), **_part(parts[meter.meter])} for meter in settings.meters}
+    found: dict[str, _Facts] = {meter.meter: {**_meter(meter), **_part(parts[meter.meter])} for meter in settings.meters}
+    for made in settings.virtual_meters:
+        found[made.meter] = {"virtual": f"{made.kind.value} of {', '.join(made.parts)}", **_part(parts[made.meter])}
+    return found
 
 
 def _part(meter: Meter) -> _Facts:

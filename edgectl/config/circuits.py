@@ -9,6 +9,7 @@ from edgectl.config.keys import CircuitKeys, MeterKeys
 from edgectl.config.kinds import known_name
 from edgectl.config.problems import Place, excerpt
 from edgectl.config.sections import Entries
+from edgectl.config.virtual_meters import virtual_parts
 from edgectl.domain.ids import CircuitId, MeterId
 from edgectl.domain.phases import ZERO
 from edgectl.domain.site import Circuit, MeterLoss, MeterRole
@@ -116,7 +117,7 @@ def _check_meters(circuits: Entries[CircuitKeys], meters: Entries[MeterKeys]) ->
         if first.mark != keys.at("meter").mark and meters.sections[keys.meter].role is MeterRole.GUARD:
             keys.at("meter").warn(f"also guards the circuit in line {first.mark.line}", "a guard meter measures one conductor")
     for name, meter in meters:
-        if name not in used and all(keys.is_sound("meter") for _, keys in circuits):
+        if name not in used and name not in virtual_parts(meters) and all(keys.is_sound("meter") for _, keys in circuits):
             meter.place.warn("is read but named by no circuit", "write `meter:` at the circuit it measures")
 
 

@@ -106,10 +106,19 @@ class SiteKeys(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
+class VirtualKeys(Section):
+    sum: tuple[str, ...] | None = optional(ListOf(NAME), "What these meters measure together.")
+    difference: tuple[str, ...] | None = optional(ListOf(NAME), "What the first of these meters measures less the others.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class MeterKeys(Section):
     model: str | None = optional(Text(), "Model by its name in the catalogue; `edgectl meters identify` finds it.")
     file: str | None = optional(PATH, "Own register map instead of a catalogue model: a path, relative to this file.")
-    connect: Connection | None = required(
+    virtual: VirtualKeys = section(
+        SectionOf(VirtualKeys, may_be_empty=True), "Instead of a model and an address: a meter made of others."
+    )
+    connect: Connection | None = optional(
         Parsed(parse_connect, CONNECT_ALLOWED, CONNECT_PATTERN),
         "How the meter is reached; meters with an equal address share a bus.",
     )

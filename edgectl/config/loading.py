@@ -94,7 +94,7 @@ def _check(
 def _compose(file: SiteFile, path: Path, facts: _MeterFacts) -> Settings:
     """Compose what can be, so that every check across keys runs; of use only when nothing was reported."""
     directory = path.parent
-    meters, connections = compose_meters(file.meters, file.circuits, directory, *facts)
+    meters, connections, virtual = compose_meters(file.meters, file.circuits, directory, *facts)
     circuits = compose_circuits(file.circuits, file.meters)
     chargers = compose_chargers(file.chargers, file.charger_defaults, file.circuits, file.site.voltage)
     check_addresses(file.ocpp, file.web)
@@ -129,6 +129,7 @@ def _compose(file: SiteFile, path: Path, facts: _MeterFacts) -> Settings:
         site=site,
         ocpp=compose_ocpp(file.ocpp, file.chargers, file.charger_defaults),
         meters=connections,
+        virtual_meters=virtual,
         mqtt=compose_mqtt(file.mqtt),
         web=compose_web(file.web),
         quirks=site_quirks(file.ocpp.quirks, directory, file.ocpp.at("quirks")),
