@@ -47,6 +47,7 @@ def _circuit(name: str, keys: CircuitKeys) -> Circuit | None:
         meter=None if keys.meter is None else MeterId(keys.meter),
         margin_ma=keys.margin,
         other_loads_ma=keys.other_loads or ZERO,
+        generation_ma=keys.generation or ZERO,
         on_meter_loss=keys.on_meter_loss,
         hold_ms=keys.hold_for,
     )

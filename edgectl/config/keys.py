@@ -160,6 +160,10 @@ class CircuitKeys(Section):
         PerPhase(is_zero_allowed=True),
         "The most that other loads here may draw; on a metered circuit, assumed in the worst case.",
     )
+    generation: Phases | None = optional(
+        PerPhase(is_zero_allowed=True),
+        "The most that solar panels and other generators here feed in; a meter that shows more export than this is not believed.",
+    )
     on_meter_loss: MeterLoss = defaulting(
         Choice(MeterLoss),
         "safe",

@@ -10,6 +10,7 @@ decisions on a laptop, in a simulated year and in a log replayed from a customer
 - ``evidence``      what a message says and how far it is believed
 - ``periods``       the spans of a session; ``registers`` energy from registers that may lie
 - ``meters``        the last reading of each meter, and whether it can still be trusted
+- ``doubts``        meters that answer and do not tell the truth
 - ``circuits``      background load and headroom of each conductor
 - ``demand``        claims, reserves and capacities of one control step
 - ``vehicles``      what each vehicle draws and wants, as far as it shows

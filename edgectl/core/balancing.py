@@ -14,6 +14,7 @@ from edgectl.core.chargers import Chargers
 from edgectl.core.circuits import Circuits
 from edgectl.core.containment import Containment
 from edgectl.core.demand import Demand, DemandBook, Departed, Room, capacities, draw_of, steady_ma
+from edgectl.core.doubts import Doubts
 from edgectl.core.ladder import PURPOSES, Rung
 from edgectl.core.limits import IDLE_REASON, EvseLimit, Order
 from edgectl.core.meters import Meters
@@ -46,6 +47,7 @@ class Balancing:
         self.chargers = chargers
         self.meters = meters
         self.circuits = Circuits(site)
+        self.doubts = Doubts()
         self.limits: dict[EvseId, EvseLimit] = {}
         self.vehicles: dict[EvseId, Vehicle] = {}
         self.turns = Turns(site.balancing.rotate_ms)
@@ -131,6 +133,7 @@ class Balancing:
 
     def step(self, now: Instant) -> list[Decision]:
         """One pass over the whole site. Orders come out with every reduction before any raise."""
+        self.doubts.judge(self.site, self.meters, self.book.below(), now)
         self.circuits.update(self.meters, {c: tuple(d) for c, d in self.book.draws(now).items()}, now)
         self.reserved = self.book.reserves(now)
         for evse, vehicle in self.vehicles.items():

@@ -98,7 +98,7 @@ class Circuits:
         if measured_ma is None or meter.good is None:
             state.measured_ma = None
             state.over_since_mono_ms = None
-            self._lose(state, now)
+            self._lose(state, now, is_doubted=bool(meter.doubt))
             return
         is_new = state._seen_mono_ms != meter.good.completed_mono_ms
         was_metered = state.mode is Mode.METERED
@@ -126,12 +126,14 @@ class Circuits:
             else:
                 state.over_since_mono_ms = None
 
-    def _lose(self, state: CircuitState, now: Instant) -> None:
+    def _lose(self, state: CircuitState, now: Instant, *, is_doubted: bool) -> None:
+        """Nothing of a meter that is not believed is held: what it said last is as doubtful as what it says now."""
         circuit = state.circuit
         if circuit.on_meter_loss is MeterLoss.STOP:
             state.mode = Mode.STOP
         elif (
             circuit.on_meter_loss is MeterLoss.HOLD
+            and not is_doubted
             and state.last_good_mono_ms is not None
             and now.mono_ms - state.last_good_mono_ms <= circuit.hold_ms
         ):

@@ -15,6 +15,7 @@ from edgectl.core.certificates import Certificates
 from edgectl.core.chargers import Chargers, ChargerState
 from edgectl.core.commissioning import COMMISSION, Policy, Setups
 from edgectl.core.corrections import corrected, needs_correction
+from edgectl.core.doubts import Doubt
 from edgectl.core.drill import DRILL, Drills
 from edgectl.core.ladder import Rung
 from edgectl.core.local_lists import LOCAL_LIST, LocalLists
@@ -446,7 +447,11 @@ class Controller:
                 decisions += self._begin_list(state, now)[1]
         for meter in self._meters.by_id.values():
             is_lost = meter.current_ma(now) is None
-            decisions += self._alarms.set("meter-lost", meter.meter.id, is_lost, meter.trouble or "reading too old", now)
+            decisions += self._alarms.set("meter-lost", meter.meter.id, is_lost, meter.why_lost, now)
+            doubt = self._balancing.doubts.of(meter.meter.id)
+            for kind in Doubt:
+                is_on = doubt is not None and doubt[0] is kind
+                decisions += self._alarms.set(f"meter-{kind.value}", meter.meter.id, is_on, doubt[1] if doubt else "", now)
         for circuit in self._balancing.circuits.by_id.values():
             is_over = circuit.over_limit_ms(now) >= OVER_LIMIT_ALARM_MS
             decisions += self._alarms.set("circuit-over-limit", circuit.circuit.id, is_over, "measured above its limit", now)

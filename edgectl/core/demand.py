@@ -101,6 +101,14 @@ class DemandBook:
         self.site = site
         self.paths = {circuit.id: tuple(c.id for c in site.path(circuit.id)) for circuit in site.circuits}
 
+    def below(self) -> dict[CircuitId, list[tuple[Vehicle, EvseLimit]]]:
+        """The vehicles behind each circuit, with their limits."""
+        found: dict[CircuitId, list[tuple[Vehicle, EvseLimit]]] = {circuit.id: [] for circuit in self.site.circuits}
+        for evse, vehicle in self.vehicles.items():
+            for circuit in self.paths[vehicle.charger.circuit]:
+                found[circuit].append((vehicle, self.limits[evse]))
+        return found
+
     def draws(self, now: Instant) -> dict[CircuitId, list[Draw]]:
         """The vehicles below each circuit."""
         found: dict[CircuitId, list[Draw]] = {circuit.id: [] for circuit in self.site.circuits}

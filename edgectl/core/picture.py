@@ -127,7 +127,7 @@ def draw_meter(state: MeterState, now: Instant) -> MeterView:
         id=state.meter.id,
         role=state.meter.role.value,
         quality=Quality.GOOD if is_good else Quality.NO_VALUE,
-        reason="" if is_good else state.trouble or "reading too old",
+        reason="" if is_good else state.why_lost,
         age_ms=state.age_ms(now),
         current_ma=good.current_ma if good else None,
         power_total_w=good.power_total_w if good else None,

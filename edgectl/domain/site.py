@@ -53,6 +53,8 @@ class Circuit:
     margin_ma: MilliAmps = 0
     other_loads_ma: Phases = ZERO
     """The most that unmetered other loads may draw; also what is assumed of a metered circuit in the worst case."""
+    generation_ma: Phases = ZERO
+    """The most that generators here may feed in: what a meter may show less than the loads behind it, and export."""
     on_meter_loss: MeterLoss = MeterLoss.SAFE
     hold_ms: Millis = 60_000
 

@@ -39,6 +39,7 @@ def sites(draw: st.DrawFn) -> Site:
                 meter=meter,
                 margin_ma=draw(st.integers(0, 10_000)),
                 other_loads_ma=draw(st.builds(Phases, *[st.integers(0, 50_000)] * 3)),
+                generation_ma=draw(st.builds(Phases, *[st.integers(0, 50_000)] * 3)),
                 on_meter_loss=draw(st.sampled_from(MeterLoss)) if meter else MeterLoss.SAFE,
             )
         )
@@ -88,6 +89,7 @@ def written(site: Site, draw: st.DataObject) -> str:
     for circuit in site.circuits:
         limit = per_phase(circuit.limit_ma, draw)
         keys = [f"margin: {amps(circuit.margin_ma, draw)}", f"other_loads: {per_phase(circuit.other_loads_ma, draw)}"]
+        keys.append(f"generation: {per_phase(circuit.generation_ma, draw)}")
         if circuit.limit_w is not None and draw.draw(st.booleans()):
             limit = f"[{limit}, {circuit.limit_w} W]"
         elif circuit.limit_w is not None:

@@ -291,7 +291,11 @@ def test_a_single_phase_vehicle_is_recognised_and_leaves_the_other_phases() -> N
     bench.start("A")
     bench.start("B")
     for _ in range(8):
-        bench.run(10, 0, follows=False)
+        a, b = bench.limit_a("A"), bench.limit_a("B")
+        for _ in range(10):
+            bench.wait(1)
+            bench.meter(a, b, 0)
+            bench.tick()
         a, b = bench.limit_a("A"), bench.limit_a("B")
         bench.values("A", amps=(a, 0, 0))
         bench.values("B", amps=(b, 0, 0))
