@@ -10,7 +10,7 @@ from typing import Protocol
 from edgectl.domain.decisions import ActionAnswered, Ask, InstallFallback, PublishState, Reply, SetLimit, SignCertificate
 from edgectl.domain.events import Event
 from edgectl.domain.ids import ChargerId, EvseId, SessionId
-from edgectl.domain.records import LimitKept, Record, Restored, Session
+from edgectl.domain.records import Curtailment, Excursion, LimitKept, Record, Restored, Session
 from edgectl.domain.time import Instant
 
 
@@ -93,6 +93,8 @@ class LedgerReader(Protocol):
     def sessions(self, since_utc_ms: int | None, until_utc_ms: int | None, limit: int) -> Sequence[Session]: ...
     def session(self, session_id: str) -> Session | None: ...
     def limits(self, evse: EvseId, until_utc_ms: int, limit: int) -> Sequence[LimitKept]: ...
+    def excursions(self, since_utc_ms: int | None, until_utc_ms: int | None, limit: int) -> Sequence[Excursion]: ...
+    def curtailment(self, first_day: str | None, last_day: str | None) -> Sequence[Curtailment]: ...
 
 
 class SiteStore(Store, Outbox, LedgerReader, Protocol):

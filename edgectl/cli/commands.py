@@ -260,6 +260,28 @@ def circuits(daemon: Daemon, is_json: bool, watch: bool) -> None:
 
 
 @cli.command()
+@click.option("--since", default=None, help="Begun at or after this moment, 2026-03-01T00:00:00Z.")
+@click.option("--until", default=None, help="Begun before this moment.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
+@as_json
+@click.pass_obj
+def excursions(daemon: Daemon, since: str | None, until: str | None, limit: int, is_json: bool) -> None:
+    """When conductors were above their limits, by how much, and how near their breakers came to opening."""
+    ask = lambda: daemon.get("excursions", since=since, until=until, limit=str(limit))  # noqa: E731
+    show(ask, tables.excursions, is_json=is_json)
+
+
+@cli.command()
+@click.option("--since", default=None, help="From this day on, 2026-03-01.")
+@click.option("--until", default=None, help="To this day.")
+@as_json
+@click.pass_obj
+def curtailment(daemon: Daemon, since: str | None, until: str | None, is_json: bool) -> None:
+    """How much vehicles were held back, by day, circuit and cause: which cable is too thin?"""
+    show(lambda: daemon.get("curtailment", since=since, until=until), tables.curtailment, is_json=is_json)
+
+
+@cli.command()
 @as_json
 @watched
 @click.pass_obj

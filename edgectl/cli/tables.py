@@ -155,6 +155,32 @@ def meters(found: list[dict[str, Any]]) -> RenderableType:
     return table(("meter", "role", "quality", "reason", "age", "L1/L2/L3", "W"), rows, "No meters.")
 
 
+def excursions(found: list[dict[str, Any]]) -> RenderableType:
+    rows = [
+        (
+            f"{e['circuit']} {e['phase']}",
+            moment(e["from_at"]),
+            seconds(e["over_ms"]),
+            amps(e["peak_ma"]),
+            amps(e["limit_ma"]),
+            f"{e['excess_mas'] / 1000:.0f} As",
+            f"{e['damage_permille'] / 10:.1f} % of {e['protection']}",
+        )
+        for e in found
+    ]
+    headings = ("conductor", "from", "above for", "peak", "limit", "above by", "toward opening")
+    return table(headings, rows, "No conductor was above its limit.")
+
+
+def curtailment(found: list[dict[str, Any]]) -> RenderableType:
+    rows = [
+        (c["day"], c["circuit"], c["cause"], f"{c['energy_wh'] / 1000:.1f} kWh", f"{c['held_ms'] / 60_000:.0f} min")
+        for c in found
+    ]
+    listed = table(("day", "circuit", "cause", "held back", "vehicle time"), rows, "No vehicle was held back.")
+    return Group(listed, Text("An estimate: what vehicles drew when they had room, or else their charger's rating.", style="dim"))
+
+
 def sessions(found: list[dict[str, Any]]) -> RenderableType:
     rows = [
         (

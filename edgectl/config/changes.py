@@ -151,6 +151,7 @@ def _circuit(circuit: Circuit) -> _Facts:
         "meter": circuit.meter or "none",
         "margin": show(circuit.margin_ma, CURRENT),
         "other_loads": _phases(circuit.other_loads_ma),
+        "protection": str(circuit.protection or "none"),
         "generation": _phases(circuit.generation_ma),
         "on_meter_loss": circuit.on_meter_loss.value,
         "hold_for": show(circuit.hold_ms, DURATION),

@@ -33,6 +33,10 @@ def _circuit(name: str, keys: CircuitKeys) -> Circuit | None:
     limit_ma = keys.limit.current_ma
     if any(keys.margin > phase_ma > 0 for phase_ma in limit_ma):
         keys.at("margin").wrong("is above the limit", f"less than {milliamps(min(filter(None, limit_ma)))}")
+    if keys.protection is not None and keys.protection.rated_ma < limit_ma.largest:
+        keys.at("protection").warn(
+            "is smaller than the limit of its conductor", f"a limit of {milliamps(keys.protection.rated_ma)}"
+        )
     if keys.meter is None:
         for key in ("on_meter_loss", "hold_for"):
             if key in keys.written and "meter" not in keys.written:
@@ -45,6 +49,7 @@ def _circuit(name: str, keys: CircuitKeys) -> Circuit | None:
         fed_by=None if keys.fed_by is None else CircuitId(keys.fed_by),
         limit_w=power_w,
         meter=None if keys.meter is None else MeterId(keys.meter),
+        protection=keys.protection,
         margin_ma=keys.margin,
         other_loads_ma=keys.other_loads or ZERO,
         generation_ma=keys.generation or ZERO,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from edgectl.config.kinds import UNIT_NUMBER, Kind, Quantity, ScalarKind, Schema, name_of, quantity_schema
@@ -9,6 +10,7 @@ from edgectl.config.problems import Place, Refused, excerpt, listed
 from edgectl.config.quantities import CURRENT, POWER, Amount, Dimension, parse, parse_range, show
 from edgectl.config.tree import Broken, Mapping, Node, Scalar, Sequence, unique_entries
 from edgectl.domain.phases import Phase, Phases
+from edgectl.domain.protection import Curve, Protection
 from edgectl.domain.units import MilliAmps, Watts
 
 PHASE_NAMES = [phase.name for phase in Phase]
@@ -228,3 +230,14 @@ class PhaseList(Kind[tuple[Phase, ...]]):
 def milliamps(value: MilliAmps) -> str:
     """A current for a message."""
     return show(value, CURRENT)
+
+
+PROTECTION_ALLOWED = "a breaker or fuse as printed on it: `B16`, `C63`, `D32`, `gG100`"
+PROTECTION_PATTERN = r"(B|C|D|gG) ?[1-9]\d{0,3}( ?A)?"
+
+
+def parse_protection(text: str) -> Protection:
+    match = re.fullmatch(r"(B|C|D|gG) ?([1-9]\d{0,3})( ?A)?", text, re.ASCII)
+    if match is None:
+        raise Refused("is no breaker or fuse", PROTECTION_ALLOWED)
+    return Protection(Curve(match[1]), int(match[2]) * 1_000)

@@ -31,6 +31,8 @@ from edgectl.config.addresses import (
 from edgectl.config.certificates import Certificates
 from edgectl.config.electrical import (
     AMPS,
+    PROTECTION_ALLOWED,
+    PROTECTION_PATTERN,
     WATTS,
     CurrentRange,
     Fallback,
@@ -40,6 +42,7 @@ from edgectl.config.electrical import (
     PhaseList,
     PowerRange,
     Span,
+    parse_protection,
 )
 from edgectl.config.kinds import Choice, Credential, Flag, Integer, ListOf, Parsed, Quantity, Text, Version, duration
 from edgectl.config.problems import Refused, nearest
@@ -48,6 +51,7 @@ from edgectl.config.quirk_keys import QuirkKeys
 from edgectl.config.sections import Entries, EntriesOf, Section, SectionOf, defaulting, optional, required, section
 from edgectl.config.tariff_keys import TARIFF_ID, TariffsKeys
 from edgectl.domain.phases import Phase, Phases
+from edgectl.domain.protection import Protection
 from edgectl.domain.settings import Connection, UnknownChargers
 from edgectl.domain.site import MeterLoss, MeterRole, OfflinePolicy, Strategy, TokenStatus
 from edgectl.domain.units import MilliAmps, Millis, MilliVolts, Watts
@@ -154,6 +158,10 @@ class CircuitKeys(Section):
     power: Watts | None = optional(WATTS, "A limit of power over all phases, such as the connection contract.")
     meter: str | None = optional(
         Text("the name of a meter", NAME.pattern, 48, "one meter is needed"), "The meter of this circuit."
+    )
+    protection: Protection | None = optional(
+        Parsed(parse_protection, PROTECTION_ALLOWED, PROTECTION_PATTERN),
+        "The breaker or fuse, as printed on it; a C breaker of the limit when not told.",
     )
     margin: MilliAmps = defaulting(AMPS, "0 A", "Kept free below the limit, for what is faster than the control.")
     other_loads: Phases | None = optional(

@@ -12,6 +12,7 @@ decisions on a laptop, in a simulated year and in a log replayed from a customer
 - ``meters``        the last reading of each meter, and whether it can still be trusted
 - ``doubts``        meters that answer and do not tell the truth
 - ``circuits``      background load and headroom of each conductor
+- ``excursions``    how far conductors were above their limits; ``curtailment`` what vehicles were not allowed
 - ``demand``        claims, reserves and capacities of one control step
 - ``vehicles``      what each vehicle draws and wants, as far as it shows
 - ``limits``        commanded, confirmed and worst credible current of each EVSE

@@ -15,8 +15,10 @@ from edgectl.core.certificates import Certificates
 from edgectl.core.chargers import Chargers, ChargerState
 from edgectl.core.commissioning import COMMISSION, Policy, Setups
 from edgectl.core.corrections import corrected, needs_correction
+from edgectl.core.curtailment import CurtailmentBook
 from edgectl.core.doubts import Doubt
 from edgectl.core.drill import DRILL, Drills
+from edgectl.core.excursions import Excursions
 from edgectl.core.ladder import Rung
 from edgectl.core.local_lists import LOCAL_LIST, LocalLists
 from edgectl.core.meters import Meters
@@ -118,6 +120,8 @@ class Controller:
             if rung is not None:
                 self._balancing.containment.learned[ChargerId(name)] = rung
         self._alarms = Alarms()
+        self._excursions = Excursions()
+        self._curtailment = CurtailmentBook(now)
         own = {
             "drill": self._begin_drill,
             "commission": self._begin_setup,
@@ -191,6 +195,7 @@ class Controller:
             uplink=self._uplink,
             is_store_healthy=self._is_store_healthy,
             refused=self._reception.strangers,
+            curtailed=self._curtailment.since_start,
             counters=self._counters,
             started=self._started,
             now=now,
@@ -481,6 +486,9 @@ class Controller:
             if self._marked.get(evse) != mark:
                 self._marked[evse] = mark
                 decisions += self._sessions.mark(evse, *mark, now)
+        balancing = self._balancing
+        decisions += self._excursions.note(balancing.circuits, now)
+        decisions += self._curtailment.note(self.site, balancing.vehicles, balancing.limits, balancing.reason, now)
         self._counters["control_steps"] += 1
         self._counters["limits_sent"] += sum(isinstance(decision, SetLimit) for decision in decisions)
         return decisions

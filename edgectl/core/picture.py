@@ -24,6 +24,7 @@ from edgectl.domain.views import (
     ChargerView,
     CircuitView,
     CommissioningView,
+    CurtailedView,
     DrillView,
     EvseView,
     MeterView,
@@ -51,6 +52,7 @@ def draw_picture(
     uplink: Uplink,
     is_store_healthy: bool,
     refused: tuple[RefusedView, ...],
+    curtailed: tuple[CurtailedView, ...],
     about: About,
     counters: Mapping[str, int],
     started: Instant,
@@ -72,6 +74,7 @@ def draw_picture(
         alarms=tuple(AlarmView(a.kind, a.subject, a.since_utc_ms, a.detail) for a in alarms.active),
         refused=refused,
         open_session_count=len(sessions.open),
+        curtailed=curtailed,
         counters=tuple(sorted(counters.items())),
     )
 

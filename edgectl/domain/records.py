@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-from edgectl.domain.ids import ChargerId, EvseId, IdToken, SessionId, TransactionRef
+from edgectl.domain.ids import ChargerId, CircuitId, EvseId, IdToken, SessionId, TransactionRef
+from edgectl.domain.phases import Phase
 from edgectl.domain.reasons import Cause, Reason
 from edgectl.domain.tariff import Cost
-from edgectl.domain.units import MilliAmps, UtcMillis, WattHours
+from edgectl.domain.units import MilliAmps, Millis, UtcMillis, WattHours
 
 
 class Durability(StrEnum):
@@ -177,7 +178,59 @@ class ParkKept:
     durability: Durability = Durability.BILLING
 
 
-Record: TypeAlias = SessionKept | MessageKept | BillKept | EventKept | LimitKept | ReceiptKept | ParkKept
+@dataclass(frozen=True, slots=True)
+class Excursion:
+    """A span in which one conductor was measured above its limit; short dips below do not end it."""
+
+    circuit: CircuitId
+    phase: Phase
+    from_utc_ms: UtcMillis
+    to_utc_ms: UtcMillis
+    limit_ma: MilliAmps
+    protection: str
+    """The breaker or fuse whose curve the damage is reckoned with."""
+    peak_ma: MilliAmps
+    over_ms: Millis
+    """Time above the limit, dips not counted."""
+    excess_mas: int
+    """Milliampere-seconds above the limit."""
+    damage_permille: int
+    """Of what the fastest lawful device of this kind takes before it may open (see ``protection``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExcursionKept:
+    """An excursion as far as it has gone."""
+
+    excursion: Excursion
+    durability: Durability = Durability.PROGRESS
+
+
+@dataclass(frozen=True, slots=True)
+class Curtailment:
+    """What vehicles would have taken on one day, and were not allowed. An estimate (see ``core.curtailment``)."""
+
+    day: str
+    """Of the site's own time zone, ``2026-03-01``."""
+    circuit: CircuitId
+    cause: Cause
+    energy_wh: WattHours
+    held_ms: Millis
+    """Time that vehicles were held back, added up over EVSEs."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurtailmentKept:
+    """The sum so far of one run of the daemon, named by its start."""
+
+    run_utc_ms: UtcMillis
+    curtailment: Curtailment
+    durability: Durability = Durability.PROGRESS
+
+
+Record: TypeAlias = (
+    SessionKept | MessageKept | BillKept | EventKept | LimitKept | ExcursionKept | CurtailmentKept | ReceiptKept | ParkKept
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from edgectl.domain.ids import ChargerId, CircuitId, EvseId, IdToken, MeterId, SiteId
 from edgectl.domain.phases import ALL_PHASES, ZERO, Phase, Phases
+from edgectl.domain.protection import Curve, Protection
 from edgectl.domain.quirks import QuirkValue
 from edgectl.domain.tariff import Pricing
 from edgectl.domain.units import MilliAmps, Millis, MilliVolts, UtcMillis, Watts, power_from_current_w
@@ -50,6 +51,8 @@ class Circuit:
     limit_w: Watts | None = None
     """A power limit over all phases beside the current limit, e.g. the connection contract."""
     meter: MeterId | None = None
+    protection: Protection | None = None
+    """The breaker or fuse of the conductor; None: not told, and then taken to be a C breaker of its limit."""
     margin_ma: MilliAmps = 0
     other_loads_ma: Phases = ZERO
     """The most that unmetered other loads may draw; also what is assumed of a metered circuit in the worst case."""
@@ -57,6 +60,10 @@ class Circuit:
     """The most that generators here may feed in: what a meter may show less than the loads behind it, and export."""
     on_meter_loss: MeterLoss = MeterLoss.SAFE
     hold_ms: Millis = 60_000
+
+    @property
+    def protected_by(self) -> Protection:
+        return self.protection or Protection(Curve.C, self.limit_ma.largest)
 
 
 @dataclass(frozen=True, slots=True)

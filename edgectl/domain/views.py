@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from edgectl.domain.events import Quality
 from edgectl.domain.ids import ChargerId, CircuitId, MeterId, SessionId
 from edgectl.domain.phases import Phases
-from edgectl.domain.reasons import Reason
+from edgectl.domain.reasons import Cause, Reason
 from edgectl.domain.units import MilliAmps, Millis, UtcMillis, WattHours, Watts
 
 
@@ -177,6 +177,16 @@ class RefusedView:
 
 
 @dataclass(frozen=True, slots=True)
+class CurtailedView:
+    """What vehicles were not allowed to take since the start, at one circuit for one cause; an estimate."""
+
+    circuit: CircuitId
+    cause: Cause
+    energy_wh: WattHours
+    held_ms: Millis
+
+
+@dataclass(frozen=True, slots=True)
 class SiteView:
     site: str
     name: str
@@ -191,6 +201,7 @@ class SiteView:
     alarms: tuple[AlarmView, ...]
     refused: tuple[RefusedView, ...]
     open_session_count: int
+    curtailed: tuple[CurtailedView, ...]
     counters: tuple[tuple[str, int], ...]
     """Named counts since start, e.g. ``input_refused_mqtt``; names are stable."""
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -136,6 +136,8 @@ class StatusServer:
             "/api/v1/meters": self._meters,
             "/api/v1/circuits": self._circuits,
             "/api/v1/alarms": self._alarms,
+            "/api/v1/excursions": self._excursions,
+            "/api/v1/curtailment": self._curtailment,
             "/api/v1/sessions": self._sessions,
             "/api/v1/sessions/{session}": self._session,
             "/api/v1/why/{charger}": self._why,
@@ -198,6 +200,15 @@ class StatusServer:
         since, until = _moment(request, "since"), _moment(request, "until")
         limit = _number(request, "limit", default=100, largest=SESSIONS_MAX)
         return _json(await asyncio.to_thread(self._ledger.sessions, since, until, limit))
+
+    async def _excursions(self, request: web.Request) -> web.Response:
+        since, until = _moment(request, "since"), _moment(request, "until")
+        limit = _number(request, "limit", default=100, largest=SESSIONS_MAX)
+        return _json(await asyncio.to_thread(self._ledger.excursions, since, until, limit))
+
+    async def _curtailment(self, request: web.Request) -> web.Response:
+        first, last = _day(request, "since"), _day(request, "until")
+        return _json(await asyncio.to_thread(self._ledger.curtailment, first, last))
 
     async def _session(self, request: web.Request) -> web.Response:
         wanted = request.match_info["session"]
@@ -296,6 +307,16 @@ def _moment(request: web.Request, name: str) -> int | None:
         words = f"{name} is {text[:40]!r}; a moment like 2026-03-01T02:14:00Z is allowed"
         raise ApiError(400, "bad-moment", words) from error
     return utc_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def _day(request: web.Request, name: str) -> str | None:
+    text = request.query.get(name)
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise ApiError(400, "bad-day", f"{name} is {text[:40]!r}; a day like 2026-03-01 is allowed") from error
 
 
 def _number(request: web.Request, name: str, *, default: int, largest: int) -> int:

@@ -42,6 +42,13 @@ class SiteCollector(Collector):
                     measured.add_metric(labels, circuit.measured_ma[phase] / 1000)
             over.add_metric([circuit.id], circuit.over_limit_ms / 1000)
         yield from (measured, limit, headroom, over)
+        held = ["circuit", "cause"]
+        energy = CounterMetricFamily("edgectl_curtailed_energy_joules", "Held back from vehicles; an estimate.", labels=held)
+        time = CounterMetricFamily("edgectl_curtailed_seconds", "Time of vehicles held back.", labels=held)
+        for curtailed in self._view.curtailed:
+            energy.add_metric([curtailed.circuit, curtailed.cause.value], curtailed.energy_wh * 3600)
+            time.add_metric([curtailed.circuit, curtailed.cause.value], curtailed.held_ms / 1000)
+        yield from (energy, time)
 
     def _meters(self) -> Iterable[Metric]:
         age = GaugeMetricFamily("edgectl_meter_age_seconds", "Age of the last reading with a value.", labels=["meter"])

@@ -13,6 +13,11 @@ PATHS: dict[str, tuple[str, tuple[str, ...]]] = {
     "/api/v1/meters": ("The last reading of each meter.", ()),
     "/api/v1/circuits": ("Limits, measured current and headroom of each conductor.", ()),
     "/api/v1/alarms": ("Active alarms.", ()),
+    "/api/v1/excursions": ("When conductors were above their limits, the latest first.", ("since", "until", "limit")),
+    "/api/v1/curtailment": (
+        "What vehicles were not allowed to take, by day, circuit and cause: an estimate. `since` and `until` are days.",
+        ("since", "until"),
+    ),
     "/api/v1/sessions": ("Sessions, the latest first.", ("since", "until", "limit")),
     "/api/v1/sessions/{session}": ("One session by its id.", ()),
     "/api/v1/why/{charger}": ("Why each EVSE of a charger may draw what it may.", ("at",)),

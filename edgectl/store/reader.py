@@ -16,9 +16,10 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from edgectl.domain.ids import EvseId
-from edgectl.domain.reasons import Reason
-from edgectl.domain.records import LimitKept, Restored, Session
+from edgectl.domain.ids import CircuitId, EvseId
+from edgectl.domain.phases import Phase
+from edgectl.domain.reasons import Cause, Reason
+from edgectl.domain.records import Curtailment, Excursion, LimitKept, Restored, Session
 from edgectl.domain.units import Millis, UtcMillis
 from edgectl.ports import OutboxRow, OutboxSummary
 from edgectl.store.billing import Bill, ChainReport, check_chain
@@ -35,6 +36,9 @@ RECENT_COUNT: Final = 1_000
 
 RECENT_LIMIT: Final = 5_000
 """Closed sessions handed to the core at start: a week of 700 a day, some 10 MB."""
+
+CURTAILMENT_ROWS: Final = 10_000
+"""In one answer: a year of ten circuits with three causes."""
 
 CHAIN_STEP: Final = 500
 """Bills read in one go, so that a long verification never keeps the WAL from being folded in."""
@@ -135,6 +139,29 @@ class LedgerFile:
         return [
             LimitKept(evse, limit_ma, msgspec.json.decode(reason, type=Reason), at_utc_ms)
             for limit_ma, reason, at_utc_ms in found
+        ]
+
+    def excursions(self, since_utc_ms: int | None, until_utc_ms: int | None, limit: int) -> Sequence[Excursion]:
+        """Begun in ``[since, until)``, the latest first."""
+        found = self._all(
+            "SELECT circuit, phase, from_utc_ms, to_utc_ms, limit_ma, protection, peak_ma, over_ms, excess_mas, damage_permille"
+            " FROM excursion WHERE from_utc_ms >= COALESCE(?, from_utc_ms) AND from_utc_ms < COALESCE(?, from_utc_ms + 1)"
+            " ORDER BY from_utc_ms DESC, id DESC LIMIT ?",
+            (since_utc_ms, until_utc_ms, limit),
+        )
+        return [Excursion(CircuitId(circuit), Phase[phase], *values) for circuit, phase, *values in found]
+
+    def curtailment(self, first_day: str | None, last_day: str | None) -> Sequence[Curtailment]:
+        """By day, circuit and cause, the latest day first; both days included."""
+        found = self._all(
+            "SELECT day, circuit, cause, SUM(energy_wh), SUM(held_ms) FROM curtailment"
+            " WHERE day >= COALESCE(?, day) AND day <= COALESCE(?, day)"
+            " GROUP BY day, circuit, cause ORDER BY day DESC, SUM(energy_wh) DESC, circuit, cause LIMIT ?",
+            (first_day, last_day, CURTAILMENT_ROWS),
+        )
+        return [
+            Curtailment(day, CircuitId(circuit), Cause(cause), energy_wh, held_ms)
+            for day, circuit, cause, energy_wh, held_ms in found
         ]
 
     def restore(self, now_utc_ms: UtcMillis) -> Restored:

@@ -14,7 +14,10 @@ from edgectl.domain.errors import StoreError
 from edgectl.domain.ids import SiteId
 from edgectl.domain.records import (
     BillKept,
+    CurtailmentKept,
     EventKept,
+    Excursion,
+    ExcursionKept,
     LimitKept,
     MessageKept,
     ParkKept,
@@ -36,6 +39,11 @@ LIMIT_HISTORY_MS: Final[Millis] = 30 * 86_400_000
 
 LIMIT_HISTORY_ROWS: Final = 1_000_000
 """The second bound, for a site whose limits never rest: some 300 MB."""
+
+EXCURSION_HISTORY_MS: Final[Millis] = 400 * 86_400_000
+EXCURSION_ROWS: Final = 100_000
+"""A year of them is what an insurer or a grid operator may ask for; the second bound is for a site that lives at its limit, some
+20 MB."""
 
 LIMIT_EVICTION_STEP: Final = 4
 """Rows looked at for each row added: the table shrinks three times faster than it grows, and no commit pays for a clean-up."""
@@ -69,6 +77,10 @@ class RecordWriter:
                     self._keep_event(connection, record, now)
                 case LimitKept():
                     _keep_limit(connection, record, now)
+                case ExcursionKept():
+                    _keep_excursion(connection, record.excursion, now)
+                case CurtailmentKept():
+                    _keep_curtailment(connection, record)
                 case ReceiptKept():
                     self._keep_receipt(connection, record)
                 case ParkKept():
@@ -243,6 +255,42 @@ def _keep_limit(connection: sqlite3.Connection, record: LimitKept, now: Instant)
         "DELETE FROM limit_history WHERE id IN (SELECT id FROM"
         " (SELECT id, at_utc_ms FROM limit_history ORDER BY id LIMIT ?) WHERE at_utc_ms < ? OR id <= ?)",
         (LIMIT_EVICTION_STEP, now.utc_ms - LIMIT_HISTORY_MS, row_id - LIMIT_HISTORY_ROWS),
+    )
+
+
+def _keep_excursion(connection: sqlite3.Connection, over: Excursion, now: Instant) -> None:
+    connection.execute(
+        "INSERT INTO excursion (circuit, phase, from_utc_ms, to_utc_ms, limit_ma, protection, peak_ma, over_ms, excess_mas,"
+        " damage_permille) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (circuit, phase, from_utc_ms) DO UPDATE SET"
+        " to_utc_ms = excluded.to_utc_ms, peak_ma = excluded.peak_ma, over_ms = excluded.over_ms,"
+        " excess_mas = excluded.excess_mas, damage_permille = excluded.damage_permille",
+        (
+            over.circuit,
+            over.phase.name,
+            over.from_utc_ms,
+            over.to_utc_ms,
+            over.limit_ma,
+            over.protection,
+            over.peak_ma,
+            over.over_ms,
+            over.excess_mas,
+            over.damage_permille,
+        ),
+    )
+    connection.execute(
+        "DELETE FROM excursion WHERE id IN (SELECT id FROM (SELECT id, from_utc_ms FROM excursion ORDER BY id LIMIT ?)"
+        " WHERE from_utc_ms < ? OR id <= (SELECT MAX(id) FROM excursion) - ?)",
+        (LIMIT_EVICTION_STEP, now.utc_ms - EXCURSION_HISTORY_MS, EXCURSION_ROWS),
+    )
+
+
+def _keep_curtailment(connection: sqlite3.Connection, record: CurtailmentKept) -> None:
+    held = record.curtailment
+    connection.execute(
+        "INSERT INTO curtailment (day, circuit, cause, run_utc_ms, energy_wh, held_ms) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (day, circuit, cause, run_utc_ms) DO UPDATE SET"
+        " energy_wh = excluded.energy_wh, held_ms = excluded.held_ms",
+        (held.day, held.circuit, held.cause.value, record.run_utc_ms, held.energy_wh, held.held_ms),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from edgectl.domain.errors import StoreError
 from edgectl.domain.ids import EvseId, SiteId
-from edgectl.domain.records import Durability, LimitKept, Record, Restored, Session
+from edgectl.domain.records import Curtailment, Durability, Excursion, LimitKept, Record, Restored, Session
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis
 from edgectl.ports import FaultHook, OutboxRow, OutboxSummary, no_fault
@@ -137,6 +137,12 @@ class Ledger:
 
     def limits(self, evse: EvseId, until_utc_ms: int, limit: int) -> Sequence[LimitKept]:
         return self._ask(self._file.limits, evse, until_utc_ms, limit).result()
+
+    def excursions(self, since_utc_ms: int | None, until_utc_ms: int | None, limit: int) -> Sequence[Excursion]:
+        return self._ask(self._file.excursions, since_utc_ms, until_utc_ms, limit).result()
+
+    def curtailment(self, first_day: str | None, last_day: str | None) -> Sequence[Curtailment]:
+        return self._ask(self._file.curtailment, first_day, last_day).result()
 
     def verify_chain(self) -> ChainReport:
         """Runs in the caller's thread on a connection of its own, since it may take minutes."""

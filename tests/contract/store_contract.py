@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 import pytest
@@ -32,8 +33,18 @@ from support.store_records import (
     unkeepable,
 )
 
-from edgectl.domain.ids import ChargerId, EvseId
-from edgectl.domain.records import ParkKept, Record, SessionKept
+from edgectl.domain.ids import ChargerId, CircuitId, EvseId
+from edgectl.domain.phases import Phase
+from edgectl.domain.reasons import Cause
+from edgectl.domain.records import (
+    Curtailment,
+    CurtailmentKept,
+    Excursion,
+    ExcursionKept,
+    ParkKept,
+    Record,
+    SessionKept,
+)
 from edgectl.ports import LedgerReader, Outbox, OutboxRow, OutboxSummary, Store
 
 T = TypeVar("T")
@@ -376,3 +387,32 @@ class LedgerReaderContract(_Suite):
         assert list(store.limits(EVSE, NOW.utc_ms + 2, 10)) == kept[2::-1]
         assert list(store.limits(EVSE, NOW.utc_ms + 9, 1)) == [kept[3]]
         assert list(store.limits(EVSE, NOW.utc_ms - 1, 10)) == []
+
+    def test_excursions_are_kept_once_and_grow(self, bench: Bench[ReadableStore]) -> None:
+        store = bench.open()
+        first, second = excursion(NOW.utc_ms, peak_ma=70_000), excursion(NOW.utc_ms + 60_000, phase=Phase.L3)
+        grown = replace(first, to_utc_ms=NOW.utc_ms + 9_000, peak_ma=82_000, over_ms=9_000, excess_mas=90_000, damage_permille=40)
+        self.keep(bench, store, ExcursionKept(first), ExcursionKept(second), ExcursionKept(grown))
+        assert list(store.excursions(None, None, 10)) == [second, grown]
+        assert list(store.excursions(NOW.utc_ms, NOW.utc_ms + 60_000, 10)) == [grown]
+        assert list(store.excursions(None, None, 1)) == [second]
+
+    def test_curtailment_adds_up_runs_and_repeats_change_nothing(self, bench: Bench[ReadableStore]) -> None:
+        store = bench.open()
+
+        def held(run: int, energy_wh: int, day: str = "2026-03-01", cause: Cause = Cause.CIRCUIT) -> CurtailmentKept:
+            return CurtailmentKept(run, Curtailment(day, CircuitId("hall-a"), cause, energy_wh, energy_wh * 1000))
+
+        self.keep(bench, store, held(1, 400), held(1, 500), held(1, 500), held(2, 30), held(2, 7, cause=Cause.TURN))
+        self.keep(bench, store, held(2, 9, day="2026-03-02"))
+        assert [(one.day, one.cause, one.energy_wh, one.held_ms) for one in store.curtailment(None, None)] == [
+            ("2026-03-02", Cause.CIRCUIT, 9, 9_000),
+            ("2026-03-01", Cause.CIRCUIT, 530, 530_000),
+            ("2026-03-01", Cause.TURN, 7, 7_000),
+        ]
+        assert [one.energy_wh for one in store.curtailment("2026-03-02", None)] == [9]
+        assert [one.energy_wh for one in store.curtailment(None, "2026-03-01")] == [530, 7]
+
+
+def excursion(from_utc_ms: int, phase: Phase = Phase.L1, peak_ma: int = 65_000) -> Excursion:
+    return Excursion(CircuitId("hall-a"), phase, from_utc_ms, from_utc_ms + 1_000, 63_000, "C63", peak_ma, 1_000, 2_000, 0)

@@ -16,7 +16,7 @@ from support.plant import Bench, plant
 
 from edgectl.cli.client import Daemon, DaemonError
 from edgectl.domain.ids import EvseId
-from edgectl.domain.records import LimitKept, Session
+from edgectl.domain.records import Curtailment, Excursion, LimitKept, Session
 from edgectl.domain.settings import WebSettings
 from edgectl.domain.time import Instant
 from edgectl.domain.views import Health
@@ -38,6 +38,12 @@ class Shelf:
         return None
 
     def limits(self, evse: EvseId, until_utc_ms: int, limit: int) -> Sequence[LimitKept]:
+        return ()
+
+    def excursions(self, since_utc_ms: int | None, until_utc_ms: int | None, limit: int) -> Sequence[Excursion]:
+        return ()
+
+    def curtailment(self, first_day: str | None, last_day: str | None) -> Sequence[Curtailment]:
         return ()
 
     def rows(self, stream: str, after_seq: int, limit: int) -> Future[Sequence[OutboxRow]]:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from edgectl.domain.errors import StoreError
 from edgectl.domain.ids import EvseId, SiteId
-from edgectl.domain.records import LimitKept, Record, Restored, Session
+from edgectl.domain.records import Curtailment, Excursion, LimitKept, Record, Restored, Session
 from edgectl.domain.remembered import KINDS
 from edgectl.domain.time import Instant
 from edgectl.ports import OutboxRow, OutboxSummary
@@ -106,6 +106,12 @@ class SimStore:
 
     def limits(self, evse: EvseId, until_utc_ms: int, limit: int) -> Sequence[LimitKept]:
         return self._file.limits(evse, until_utc_ms, limit)
+
+    def excursions(self, since_utc_ms: int | None, until_utc_ms: int | None, limit: int) -> Sequence[Excursion]:
+        return self._file.excursions(since_utc_ms, until_utc_ms, limit)
+
+    def curtailment(self, first_day: str | None, last_day: str | None) -> Sequence[Curtailment]:
+        return self._file.curtailment(first_day, last_day)
 
     # --- the simulated sync -------------------------------------------------------------------------------------------
 

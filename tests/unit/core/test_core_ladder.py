@@ -48,7 +48,7 @@ def test_overdraw_is_found_within_two_reports_and_the_next_way_is_tried_at_once(
     bench = charging(building_a=20)
     assert told(bench).style.purpose is None
     before = told(bench).order_number
-    run_drawing(bench, 32, 21, building_a=8)  # two reports, and none of them is believed alone
+    run_drawing(bench, 32, 21, building_a=7)  # two reports, and none of them is believed alone
     assert told(bench).style.purpose is ProfilePurpose.TX_DEFAULT
     assert told(bench).order_number > before
     assert "limits-ignored" in alarms(bench)
@@ -56,7 +56,7 @@ def test_overdraw_is_found_within_two_reports_and_the_next_way_is_tried_at_once(
 
 def test_a_single_report_above_the_limit_proves_nothing() -> None:
     bench = charging(building_a=20)
-    run_drawing(bench, 32, 10, building_a=8)
+    run_drawing(bench, 32, 10, building_a=7)
     bench.run(60, building_a=20)
     assert told(bench).style.purpose is None
 
@@ -89,7 +89,7 @@ def test_nobody_is_stopped_while_there_is_room_for_what_it_draws() -> None:
 
 def test_a_way_that_works_is_kept_and_remembered_for_the_next_session() -> None:
     bench = charging(building_a=20)
-    run_drawing(bench, 32, 21, building_a=8)
+    run_drawing(bench, 32, 21, building_a=7)
     news = of(Remember, bench.run(120, building_a=20))
     assert [(one.key, one.document) for one in news if one.kind == "rungs-that-work"] == [("A", {"rung": "tx-default"})]
     assert "limits-ignored" not in alarms(bench)
