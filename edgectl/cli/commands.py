@@ -15,7 +15,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from edgectl import __version__
-from edgectl.cli import actions, authority, commissioning, prices, tables
+from edgectl.cli import actions, authority, commissioning, prices, signed, tables
 from edgectl.cli.client import Daemon, DaemonError
 
 OK, FAILED, BAD_INPUT, UNSAFE = 0, 1, 2, 3
@@ -439,3 +439,4 @@ cli.add_command(commissioning.commission)
 cli.add_command(commissioning.adopt)
 cli.add_command(authority.authority)
 cli.add_command(prices.price_command)
+ledger.add_command(signed.verify_signed)

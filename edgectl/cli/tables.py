@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -198,12 +199,36 @@ def sessions(found: list[dict[str, Any]]) -> RenderableType:
 
 
 def session(found: dict[str, Any]) -> RenderableType:
-    facts = [(name, "-" if value is None else value) for name, value in found.items() if not isinstance(value, list | dict)]
+    plain = {
+        name: value for name, value in found.items() if not isinstance(value, list | dict) and name not in {"tariff", "cost"}
+    }
+    facts = [(name, "-" if value is None else value) for name, value in plain.items()]
+    facts += [("tariff", json.loads(found["tariff"])["id"] if found.get("tariff") else "-"), ("cost", cost(found.get("cost")))]
     facts += [("auth", ", ".join(f"{k} {v}" for k, v in found["auth"].items())), ("flags", ", ".join(found["flags"]) or "-")]
     spans = [
         (moment(p["from"]), moment(p["to"]), p["state"], kilowatt_hours(p["energy_wh"]), p["limit_reason"])
         for p in found["periods"]
     ]
-    return Group(
-        table(("", ""), facts, ""), Text(""), table(("from", "to", "state", "energy", "limit reason"), spans, "No periods.")
-    )
+    shown: list[RenderableType] = [
+        table(("", ""), facts, ""),
+        Text(""),
+        table(("from", "to", "state", "energy", "limit reason"), spans, "No periods."),
+    ]
+    if found.get("signed_verdicts"):
+        shown += [Text(""), signed_verdicts(found["signed_verdicts"])]
+    return Group(*shown)
+
+
+def cost(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return "-"
+    standing = "indicative" if found["is_indicative"] else "binding"
+    return f"{found['before_taxes']} {found['currency']} before taxes, {found['after_taxes']} after ({standing})"
+
+
+def signed_verdicts(found: list[dict[str, Any]]) -> RenderableType:
+    rows = [
+        (one["meter"], one["pagination"] or "-", one["verdict"], ", ".join(one["doubts"]) or "-", one["why"] or "-")
+        for one in found
+    ]
+    return table(("meter", "page", "signature", "doubts", "why"), rows, "No signed values.")

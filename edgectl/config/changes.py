@@ -33,6 +33,7 @@ def describe_changes(old: Settings, new: Settings) -> tuple[str, ...]:
             _tokens(old.site.tokens, new.site.tokens),
             _changed("tariffs", _pricing(old.site.pricing), _pricing(new.site.pricing)),
             _things("tariff", _tariffs(old.site.pricing), _tariffs(new.site.pricing)),
+            _things("signature key of meter", _signature_keys(old.site), _signature_keys(new.site)),
             _things("plan of", _plans(old.site.pricing), _plans(new.site.pricing)),
             _changed("balancing", _plain(old.site.balancing), _plain(new.site.balancing)),
             _single("mqtt", old.mqtt, new.mqtt),
@@ -194,6 +195,10 @@ def _pricing(pricing: Pricing) -> _Facts:
 
 def _tariffs(pricing: Pricing) -> dict[str, _Facts]:
     return {tariff.id: {"object": tariff_text(tariff)} for tariff in pricing.tariffs}
+
+
+def _signature_keys(site: Site) -> dict[str, _Facts]:
+    return {serial: {"key": key} for serial, key in site.signature_keys}
 
 
 def _plans(pricing: Pricing) -> dict[str, _Facts]:

@@ -245,6 +245,14 @@ class AuthorizationKeys(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SignatureKeyKeys(Section):
+    key: str | None = required(
+        Text("hexadecimal digits or base64, as on the meter or in its register", r"[A-Za-z0-9+/=: ]{32,}", longest=2_000),
+        "Public key of the meter.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class BalancingKeys(Section):
     strategy: Strategy = defaulting(Choice(Strategy), "fair", "How current is shared when there is not enough for all.")
     rotate_every: Millis = defaulting(
@@ -297,6 +305,10 @@ class SiteFile(Section):
     ocpp: OcppKeys = section(SectionOf(OcppKeys), "How chargers reach edgectl.", is_required=True)
     authorization: AuthorizationKeys = section(SectionOf(AuthorizationKeys), "Who may charge.")
     tariffs: TariffsKeys = section(SectionOf(TariffsKeys, may_be_empty=True), "What it costs; nothing is priced when empty.")
+    signature_keys: Entries[SignatureKeyKeys] = section(
+        EntriesOf(Text(), SectionOf(SignatureKeyKeys), "meter"),
+        "Public keys of the meters that sign their values, by serial number.",
+    )
     balancing: BalancingKeys = section(SectionOf(BalancingKeys), "How current is shared.")
     mqtt: MqttKeys = section(
         SectionOf(MqttKeys, may_be_empty=True), "The way to the backend; empty: the site runs, records and waits."

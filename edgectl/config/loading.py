@@ -117,6 +117,7 @@ def _compose(file: SiteFile, path: Path, facts: _MeterFacts) -> Settings:
         voltage_mv=file.site.voltage,
         currency=file.site.currency,
         pricing=pricing,
+        signature_keys=tuple((serial, keys.key or "") for serial, keys in file.signature_keys),
         offline_policy=file.authorization.offline,
         balancing=Balancing(
             strategy=balancing.strategy,

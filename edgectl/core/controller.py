@@ -27,6 +27,7 @@ from edgectl.core.publishing import StatePublishing
 from edgectl.core.reception import READ_BACK, Reception
 from edgectl.core.scales import ScaleWatch
 from edgectl.core.sessions import RegisterWatch, Sessions, Source
+from edgectl.core.signed.book import SignedBook
 from edgectl.core.tariffs.book import PriceBook
 from edgectl.domain.decisions import (
     Acknowledge,
@@ -75,7 +76,7 @@ from edgectl.domain.ids import ChargerId, EvseId
 from edgectl.domain.quirks import QuirkProfile, RateUnit
 from edgectl.domain.reasons import Cause
 from edgectl.domain.records import EventKept, ParkKept, PeriodState, ReceiptKept, Restored
-from edgectl.domain.remembered import ADOPTED, COMMISSIONING, FINGERPRINTS, RUNGS
+from edgectl.domain.remembered import ADOPTED, COMMISSIONING, FINGERPRINTS, RUNGS, SIGNATURE_KEYS
 from edgectl.domain.site import OfflinePolicy, PowerKind, Site
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis
@@ -87,7 +88,7 @@ STEP_MS: Millis = 900
 """A tick takes a control step only when the last is this old: with a guard meter every reading has brought one already."""
 
 
-REMEMBERED = (ADOPTED, COMMISSIONING, FINGERPRINTS, RUNGS)
+REMEMBERED = (ADOPTED, COMMISSIONING, FINGERPRINTS, RUNGS, SIGNATURE_KEYS)
 """Kinds of what the core wants to know again after a restart."""
 
 
@@ -113,13 +114,15 @@ class Controller:
         self._meters = Meters(site)
         self._authorization = Authorization(site)
         self._prices = PriceBook(site)
-        self._sessions = Sessions(restored, self._authorization, ids, self._prices)
+        self._alarms = Alarms()
+        known = (*restored.recent_sessions, *restored.open_sessions)
+        self._signed = SignedBook(site, self._alarms, memory.get(SIGNATURE_KEYS, {}), known)
+        self._sessions = Sessions(restored, self._authorization, ids, self._prices, self._signed)
         self._balancing = Balancing(site, self._chargers, self._meters, self._sessions, self._authorization, now)
         for name, document in memory.get(RUNGS, {}).items():
             rung = next((rung for rung in Rung if rung.value == document.get("rung")), None)
             if rung is not None:
                 self._balancing.containment.learned[ChargerId(name)] = rung
-        self._alarms = Alarms()
         self._excursions = Excursions()
         self._curtailment = CurtailmentBook(now)
         own = {
@@ -556,6 +559,7 @@ class Controller:
         self._meters.reload(event.site)
         self._authorization.reload(event.site)
         self._prices.reload(event.site)
+        self._signed.reload(event.site)
         self._balancing.reload(event.site)
         self._setups.reload(_policy(event.site))
         self._local_lists.reload(event.site)

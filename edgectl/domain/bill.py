@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from edgectl.domain.records import Session
+from edgectl.domain.signed import SignedVerdict
 from edgectl.domain.tariff import Cost
 from edgectl.domain.time import iso
 from edgectl.domain.units import UtcMillis
@@ -45,10 +46,21 @@ def session_body(session: Session) -> dict[str, object]:
             for period in session.periods
         ],
         "signed_values": list(session.signed_values),
+        "signed_verdicts": [_verdict(one) for one in session.signed_verdicts],
         "tariff": session.tariff,
         "cost": None if session.cost is None else cost_body(session.cost),
         "clock_quality": clock_quality(session),
         "flags": list(session.flags),
+    }
+
+
+def _verdict(one: SignedVerdict) -> dict[str, object]:
+    return {
+        "verdict": one.verdict.value,
+        "why": one.why,
+        "meter": one.meter,
+        "pagination": one.pagination,
+        "doubts": list(one.doubts),
     }
 
 

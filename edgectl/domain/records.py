@@ -13,6 +13,7 @@ from typing import TypeAlias
 from edgectl.domain.ids import ChargerId, CircuitId, EvseId, IdToken, SessionId, TransactionRef
 from edgectl.domain.phases import Phase
 from edgectl.domain.reasons import Cause, Reason
+from edgectl.domain.signed import SignedVerdict
 from edgectl.domain.tariff import Cost
 from edgectl.domain.units import MilliAmps, Millis, UtcMillis, WattHours
 
@@ -84,6 +85,8 @@ class Session:
     stop_reason: str | None = None
     periods: tuple[Period, ...] = ()
     signed_values: tuple[str, ...] = ()
+    signed_verdicts: tuple[SignedVerdict, ...] = ()
+    """One for each of the first of ``signed_values``; those still without one came later and are judged at the end."""
     flags: tuple[str, ...] = ()
     """Named doubts and derivations, sorted: ``energy-estimated``, ``register-backwards``, ``clock-1970`` ..."""
     rev: int = 0

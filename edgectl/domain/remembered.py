@@ -15,6 +15,8 @@ RUNGS: Final = "rungs-that-work"
 COMMISSIONING: Final = "commissioning"
 """What was read of a charger's configuration, and written."""
 TOKEN_LIST: Final = "token-list"  # noqa: S105 - a kind, not a secret
+SIGNATURE_KEYS: Final = "signature-keys"
+"""The public key a meter's signed values came with first, where none is registered."""
 REMOTE_LIMITS: Final = "remote-limits"
 
-KINDS: Final = (ADOPTED, FALLBACKS, FINGERPRINTS, RUNGS, COMMISSIONING, TOKEN_LIST, REMOTE_LIMITS)
+KINDS: Final = (ADOPTED, FALLBACKS, FINGERPRINTS, RUNGS, COMMISSIONING, TOKEN_LIST, SIGNATURE_KEYS, REMOTE_LIMITS)

@@ -174,6 +174,8 @@ class Site:
     voltage_mv: MilliVolts = 230_000
     currency: str = "EUR"
     pricing: Pricing = field(default_factory=Pricing)
+    signature_keys: tuple[tuple[str, str], ...] = ()
+    """Serial number of a meter, and the public key its signed values are checked with, as text."""
     offline_policy: OfflinePolicy = OfflinePolicy.KNOWN_TOKENS
     balancing: Balancing = field(default_factory=Balancing)
 

@@ -11,6 +11,7 @@ from edgectl.core.authorization import Authorization
 from edgectl.core.sessions import evidence, periods, registers
 from edgectl.core.sessions.book import SessionBook
 from edgectl.core.sessions.evidence import Sequences, Source
+from edgectl.core.signed.book import SignedBook
 from edgectl.core.tariffs.book import PriceBook
 from edgectl.domain.bill import session_body
 from edgectl.domain.decisions import Decision, Keep, Reply, StopAnswer, WakeUplink
@@ -35,10 +36,17 @@ class Endings:
     """Closes sessions, and completes what was closed on little evidence."""
 
     def __init__(
-        self, book: SessionBook, authorization: Authorization, ids: IdSource, sequences: Sequences, prices: PriceBook
+        self,
+        book: SessionBook,
+        authorization: Authorization,
+        ids: IdSource,
+        sequences: Sequences,
+        prices: PriceBook,
+        signed: SignedBook,
     ) -> None:
         self._book = book
         self._prices = prices
+        self._signed = signed
         self._authorization = authorization
         self._ids = ids
         self._sequences = sequences
@@ -227,9 +235,11 @@ class Endings:
     def _bill(self, session: Session, now: Instant) -> list[Decision]:
         if session.status is not SessionStatus.ORPHAN:
             session = self._prices.priced(session)
+        session, news = self._signed.judged(session, now)
         self._book.close(session, now.mono_ms if session.id in self._book.open else None)
         return [
             Keep(SessionKept(session)),
             Keep(BillKept(session.id, session.rev, session_body(session))),
+            *news,
             WakeUplink(),
         ]

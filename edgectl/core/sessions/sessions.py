@@ -12,6 +12,7 @@ from edgectl.core.sessions import evidence, periods, registers
 from edgectl.core.sessions.book import MAX_TRANSACTION_NUMBER, SessionBook, can_be_told
 from edgectl.core.sessions.endings import Endings
 from edgectl.core.sessions.evidence import Source
+from edgectl.core.signed.book import SignedBook
 from edgectl.core.tariffs.book import PriceBook
 from edgectl.domain.decisions import Acknowledge, Decision, Keep, Reply, StartAnswer, TokenAnswer
 from edgectl.domain.events import MeterValuesReported, TransactionEnded, TransactionStarted
@@ -32,14 +33,17 @@ SAME_MS: Millis = 1_000
 class Sessions:
     """All sessions of the site that are open or were closed lately."""
 
-    def __init__(self, restored: Restored, authorization: Authorization, ids: IdSource, prices: PriceBook) -> None:
+    def __init__(
+        self, restored: Restored, authorization: Authorization, ids: IdSource, prices: PriceBook, signed: SignedBook
+    ) -> None:
         self._prices = prices
+        self._signed = signed
         self._authorization = authorization
         self._ids = ids
         self._last_number = restored.last_transaction_number
         self._book = SessionBook(restored)
         self._sequences = evidence.Sequences()
-        self._endings = Endings(self._book, authorization, ids, self._sequences, prices)
+        self._endings = Endings(self._book, authorization, ids, self._sequences, prices, signed)
         self._kept: dict[SessionId, tuple[Millis, WattHours]] = {}
         """When and with which energy an open session was last written."""
 
@@ -186,8 +190,9 @@ class Sessions:
         session = self._measured(session, event, source, state, cause, now)
         self._book.put(session)
         if is_new or (event.samples and evidence.signed(event.samples)):
+            session, news = self._signed.judged(session, now)
             self._keep(session, now)
-            return [Keep(SessionKept(session)), evidence.message(event.call, session.id, now), reply]
+            return [Keep(SessionKept(session)), *news, evidence.message(event.call, session.id, now), reply]
         if self._is_progress_due(session, now):
             self._keep(session, now)
             return [Keep(SessionKept(session, Durability.PROGRESS)), reply]

@@ -1,0 +1,74 @@
+"""Which sessions an export has: those that *ended* in the span, because a session is paid in the month in which it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime, time, tzinfo
+from typing import Final, TypeAlias
+
+from edgectl.domain.records import Session, SessionStatus
+from edgectl.domain.time import utc_ms
+from edgectl.domain.units import Millis, UtcMillis
+
+Ask: TypeAlias = Callable[[int | None, int | None, int], Sequence[Session]]
+"""The ledger's question: started in ``[since, until)``, the latest first, at most so many."""
+
+STEP: Final = 500
+SESSIONS_MAX: Final = 20_000
+"""In one export: a year of 55 a day, some 100 MB on the way. More is refused, never cut off."""
+LONGEST_MS: Final[Millis] = 35 * 86_400_000
+"""A session that began this long before a span can still have ended in it."""
+
+
+class TooManyError(ValueError):
+    """More sessions than one export takes."""
+
+
+def oldest_first(ask: Ask, since_utc_ms: UtcMillis | None = None, until_utc_ms: UtcMillis | None = None) -> list[Session]:
+    """Every session that started in the span, by its start."""
+    found: dict[str, Session] = {}
+    until = until_utc_ms
+    while True:
+        step = ask(since_utc_ms, until, STEP)
+        new = [session for session in step if session.id not in found]
+        found |= {session.id: session for session in new}
+        if len(step) < STEP or not new:
+            return sorted(found.values(), key=lambda session: (session.started_utc_ms, session.id))
+        until = step[-1].started_utc_ms + 1  # others may have begun in the same millisecond
+
+
+def ended_between(ask: Ask, since_utc_ms: UtcMillis | None, until_utc_ms: UtcMillis | None) -> list[Session]:
+    """Completed sessions that ended in ``[since, until)``, by their end.
+
+    Raises:
+        TooManyError: with what to do about it.
+    """
+    earliest = None if since_utc_ms is None else since_utc_ms - LONGEST_MS
+    found = sorted(
+        _ended(oldest_first(ask, earliest, until_utc_ms), since_utc_ms, until_utc_ms),
+        key=lambda session: (session.ended_utc_ms or 0, session.id),
+    )
+    if len(found) > SESSIONS_MAX:
+        raise TooManyError(f"{len(found)} sessions; at most {SESSIONS_MAX} in one export: ask for a shorter span")
+    return found
+
+
+def _ended(sessions: list[Session], since_utc_ms: UtcMillis | None, until_utc_ms: UtcMillis | None) -> Iterator[Session]:
+    for session in sessions:
+        ended = session.ended_utc_ms
+        if session.status is not SessionStatus.COMPLETED or ended is None:
+            continue
+        if (since_utc_ms is None or since_utc_ms <= ended) and (until_utc_ms is None or ended < until_utc_ms):
+            yield session
+
+
+def month_span(month: str, zone: tzinfo) -> tuple[UtcMillis, UtcMillis]:
+    """The first moment of ``YYYY-MM`` at the site and the first of the next.
+
+    Raises:
+        ValueError: no such month.
+    """
+    first = date.fromisoformat(f"{month}-01")
+    after = date(first.year + first.month // 12, first.month % 12 + 1, 1)
+    begin, end = (utc_ms(datetime.combine(day, time.min, zone).astimezone(UTC)) for day in (first, after))
+    return begin, end
