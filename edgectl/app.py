@@ -73,6 +73,8 @@ class Parts:
     """How the broker is reached; None for paho."""
     meters: Callable[..., MeterReaders] = SiteMeters
     boot_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    machine_boot: str = ""
+    """Names the start of the machine, whose monotonic clock goes on through a restart of the daemon; empty: not known."""
     socket_path: Path | None = None
     authority_folder: Path | None = None
     """Where the site's own certificate authority keeps its key; None for a site without."""
@@ -109,6 +111,7 @@ class Daemon:
             heartbeat_s=settings.ocpp.heartbeat_s,
             quirk_table=settings.quirks,
             remembered={kind: parts.memory.recall(kind) for kind in REMEMBERED},
+            machine_boot=parts.machine_boot,
         )
         self._authority = (
             LocalAuthority(parts.authority_folder, settings.site.id, self.inbox, parts.random) if parts.authority_folder else None
@@ -148,6 +151,7 @@ class Daemon:
             reload=self.reload_from_file,
             actions=self.actions,
             web=settings.web,
+            credentials=parts.credentials,
             socket_path=parts.socket_path,
         )
         self._supervisor: Supervisor | None = None
@@ -172,6 +176,7 @@ class Daemon:
             clock=parts.clock,
             transport=make(settings.mqtt) if settings.mqtt is not None else None,
             random=parts.random,
+            actions=self.actions,
         )
 
     def _paho(self, settings: MqttSettings) -> MqttTransport:
@@ -181,7 +186,8 @@ class Daemon:
         guards = frozenset(meter.id for meter in settings.site.meters if meter.role is MeterRole.GUARD)
         folder = Path(settings.source).parent
         parts = self._parts
-        return parts.meters(settings.meters, guards, self.inbox, parts.clock, parts.random, folder, settings.virtual_meters)
+        readers = (*settings.meters, *settings.inputs)
+        return parts.meters(readers, guards, self.inbox, parts.clock, parts.random, folder, settings.virtual_meters)
 
     def view(self) -> SiteView:
         """The picture of the site with the edges' own counters."""
@@ -270,7 +276,7 @@ class Daemon:
         if settings.site.id != self.settings.site.id:
             return "site.id cannot change while running: it names the ledger and the topics; restart with a new data directory"
         if settings.web != self.settings.web:
-            return "web.listen changes need a restart"
+            return "changes of `web` need a restart"
         return None if is_allowed(settings) else "unsafe: " + "; ".join(unsafe_words(prove(settings)))
 
     async def _apply(self, settings: Settings) -> None:
@@ -333,7 +339,7 @@ def case_words(case: Case) -> str:
 
 
 def _meters_of(settings: Settings) -> tuple[object, ...]:
-    return settings.meters, settings.virtual_meters, settings.site.meters
+    return settings.meters, settings.inputs, settings.virtual_meters, settings.site.meters
 
 
 def run(config: Path, data_dir: Path, socket_path: Path | None = None, *, fault: FaultHook = no_fault) -> int:
@@ -362,6 +368,7 @@ def run(config: Path, data_dir: Path, socket_path: Path | None = None, *, fault:
         replaced_ledger=ledger.opened.quarantined,
         socket_path=socket_path,
         authority_folder=data_dir / "authority",
+        machine_boot=machine_boot(),
         fault=fault,
     )
     return asyncio.run(_serve(settings, parts))
@@ -375,6 +382,14 @@ def open_ledger(site: SiteId, data_dir: Path, fault: FaultHook = no_fault) -> Le
         now=SystemClock().now(),
         fault=fault,
     )
+
+
+def machine_boot() -> str:
+    """The kernel's name for this start of the machine; empty where it has none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 async def _serve(settings: Settings, parts: Parts) -> int:

@@ -104,8 +104,8 @@ class SiteStore(Store, Outbox, LedgerReader, Protocol):
 class Memory(Protocol):
     """The small state file: what a person may read, and a restart wants to know."""
 
-    def remember(self, kind: str, key: str, document: dict[str, object]) -> None:
-        """Returns at once; written within about a second."""
+    def remember(self, kind: str, key: str, document: dict[str, object]) -> Future[bool]:
+        """Returns at once; written within about a second. Resolves to whether it is on the disk; never fails."""
 
     def recall(self, kind: str) -> dict[str, dict[str, object]]:
         """Everything remembered of a kind, by key."""
@@ -126,9 +126,15 @@ class Actions(Protocol):
     async def request(self, charger: ChargerId, name: str, arguments: Sequence[tuple[str, str]], actor: str) -> ActionAnswered:
         """Waits for what became of it, within a bound; never raises for what a charger does."""
 
+    async def ask(self, make: Callable[[str], Event]) -> ActionAnswered:
+        """The same for any event that is answered by ``ActionAnswered``; ``make`` is given its id."""
+
+    def begin(self, make: Callable[[str], Event], on_answered: Callable[[ActionAnswered], None]) -> None:
+        """The same for who cannot wait: ``on_answered`` is called once, later, on the loop."""
+
 
 class MeterReaders(Protocol):
-    """All meters of the site: puts ``MeterRead`` into the inbox until cancelled."""
+    """All meters and inputs of the site: puts ``MeterRead`` and ``InputRead`` into the inbox until cancelled."""
 
     async def run(self) -> None: ...
     def counters(self) -> dict[str, int]: ...

@@ -54,6 +54,10 @@ class Daemon:
         path = "/api/v1/" + "/".join(quote(part, safe="") for part in parts)
         return self._ask("POST", path, None if body is None else json.dumps(body), timeout_s)
 
+    def delete(self, *parts: str, **query: str) -> Any:
+        path = "/api/v1/" + "/".join(quote(part, safe="") for part in parts)
+        return self._ask("DELETE", path + (f"?{urlencode(query)}" if query else ""))
+
     def _ask(self, method: str, path: str, body: str | None = None, timeout_s: float = TIMEOUT_S) -> Any:
         connection = _UnixConnection(self.path, timeout_s)
         try:

@@ -15,7 +15,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from edgectl import __version__
-from edgectl.cli import actions, authority, commissioning, prices, signed, tables
+from edgectl.cli import actions, authority, commissioning, limits, prices, signed, tables
 from edgectl.cli.client import Daemon, DaemonError
 
 OK, FAILED, BAD_INPUT, UNSAFE = 0, 1, 2, 3
@@ -292,7 +292,9 @@ def alarms(daemon: Daemon, is_json: bool, watch: bool) -> None:
 
 @cli.command()
 @click.argument("charger")
-@click.option("--at", default=None, help="A moment like 2026-03-01T02:14:00Z; without it, now.")
+@click.option(
+    "--at", default=None, help="02:14, '2026-03-01 02:14' on the site's clock, or 2026-03-01T02:14:00Z; without it, now."
+)
 @as_json
 @click.pass_obj
 def why(daemon: Daemon, charger: str, at: str | None, is_json: bool) -> None:
@@ -303,7 +305,9 @@ def why(daemon: Daemon, charger: str, at: str | None, is_json: bool) -> None:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
     for limit in found:
-        click.echo(limit["why"] if at is None else f"{tables.moment(limit['at'])}: {limit['why']}")
+        click.echo(limit["why"])
+        if limit["reason"]["inputs"]:
+            Console().print(tables.inputs(limit["reason"]["inputs"]))
 
 
 # --- sessions and the ledger ----------------------------------------------------------------------------------------------
@@ -435,6 +439,8 @@ def service_install(dry_run: bool, start: bool) -> int:
 
 
 actions.register(cli)
+cli.add_command(limits.limit)
+cli.add_command(limits.limits)
 cli.add_command(commissioning.commission)
 cli.add_command(commissioning.adopt)
 cli.add_command(authority.authority)

@@ -67,6 +67,19 @@ def alarms(found: list[dict[str, Any]]) -> RenderableType:
     return table(("alarm", "of", "since", "detail"), rows, "No alarms.")
 
 
+def inputs(found: list[dict[str, Any]]) -> RenderableType:
+    """What a limit rests on."""
+    rows = [
+        (
+            item["name"],
+            amps(item["value"]) if item["unit"] == "mA" else f"{item['value']} {item['unit']}".replace(" count", ""),
+            "configured" if item["age_ms"] is None else f"{seconds(item['age_ms'])} old",
+        )
+        for item in found
+    ]
+    return table(("from", "value", "age then"), rows, "")
+
+
 def circuits(found: list[dict[str, Any]]) -> RenderableType:
     rows = [
         (
@@ -76,10 +89,20 @@ def circuits(found: list[dict[str, Any]]) -> RenderableType:
             phases(c["background_ma"]),
             phases(c["commanded_ma"]),
             phases(c["limit_ma"]),
+            _less(c),
         )
         for c in found
     ]
-    return table(("circuit", "mode", "measured L1/L2/L3", "other loads", "chargers told", "limit"), rows, "No circuits.")
+    return table(
+        ("circuit", "mode", "measured L1/L2/L3", "other loads", "chargers told", "limit", "from outside"), rows, "No circuits."
+    )
+
+
+def _less(circuit: dict[str, Any]) -> str:
+    if not circuit["limited_by"]:
+        return "-"
+    power = f", {circuit['allowed_w'] / 1000:g} kW" if circuit["allowed_w"] is not None else ""
+    return f"{phases(circuit['allowed_ma'])}{power} by {circuit['limited_by']}"
 
 
 def chargers(found: list[dict[str, Any]]) -> RenderableType:
@@ -117,7 +140,7 @@ def chargers_and_strangers(found: dict[str, Any]) -> RenderableType:
 def charger(found: dict[str, Any]) -> RenderableType:
     names = (
         "circuit", "protocol", "peer", "security_profile", "vendor", "model", "serial", "firmware", "fallback", "register",
-        "link_count", "clock_offset_ms", "local_list", "detail",
+        "link_count", "clock_offset_ms", "local_list", "limited_by", "detail",
     )  # fmt: skip
     rows = [(name.replace("_", " "), "-" if found[name] in {None, ""} else found[name]) for name in names]
     rows += [("quirk", f"{name}: {why}") for name, why in found["quirks"]]

@@ -7,9 +7,10 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any, TypeAlias
 
-from edgectl.config.quantities import CURRENT, DURATION, ENERGY, POWER, VOLTAGE, show
+from edgectl.config.quantities import CURRENT, DURATION, ENERGY, PERCENT, POWER, VOLTAGE, show
+from edgectl.domain.external import ExternalInput, Level
 from edgectl.domain.phases import Phase, Phases
-from edgectl.domain.settings import Connection, Listener, MeterConnection, Settings, Transport
+from edgectl.domain.settings import Connection, InputConnection, Listener, MeterConnection, Settings, Transport
 from edgectl.domain.site import Charger, Circuit, Meter, Site, Token
 from edgectl.domain.tariff import Pricing
 from edgectl.domain.tariff_objects import tariff_text
@@ -25,6 +26,7 @@ def describe_changes(old: Settings, new: Settings) -> tuple[str, ...]:
         for part in (
             _changed("site", _site(old.site), _site(new.site)),
             _things("meter", _meters(old), _meters(new)),
+            _things("input", _inputs(old), _inputs(new)),
             _things("circuit", _circuits(old.site), _circuits(new.site), _where_circuit(new.site)),
             _things("charger", _chargers(old), _chargers(new), _where_charger(new.site)),
             _things("OCPP listener", _listeners(old), _listeners(new)),
@@ -131,6 +133,39 @@ def _meter(meter: MeterConnection) -> _Facts:
         "every": show(meter.interval_ms, DURATION),
         "timeout": show(meter.timeout_ms, DURATION),
     }
+
+
+def _inputs(settings: Settings) -> dict[str, _Facts]:
+    parts = {part.id: part for part in settings.site.inputs}
+    return {one.input: {**_input(one), **_meanings(parts[one.input])} for one in settings.inputs}
+
+
+def _input(one: InputConnection) -> _Facts:
+    return {
+        "connect": _connection(one.connection),
+        "unit": str(one.unit_number),
+        "read": f"{one.table.value} {one.address_number}",
+        "every": show(one.interval_ms, DURATION),
+        "timeout": show(one.timeout_ms, DURATION),
+    }
+
+
+def _meanings(part: ExternalInput) -> _Facts:
+    return {
+        "limits": str(part.target),
+        "levels": ", ".join(f"{value}: {_level(level)}" for value, level in part.levels) or "none",
+        "counts_in": "none" if part.per_count is None else _level(part.per_count),
+        "when_lost": _level(part.when_lost),
+        "max_age": show(part.max_age_ms, DURATION),
+    }
+
+
+def _level(level: Level) -> str:
+    if level.share_percent is not None:
+        return show(level.share_percent, PERCENT)
+    if level.current_ma is not None:
+        return show(level.current_ma, CURRENT)
+    return "none" if level.power_w is None else show(level.power_w, POWER)
 
 
 def _connection(connection: Connection) -> str:

@@ -113,4 +113,4 @@ def compose_mqtt(mqtt: MqttKeys) -> MqttSettings | None:
 
 def compose_web(web: WebKeys) -> WebSettings | None:
     """None for an empty section."""
-    return None if web.listen is None else WebSettings(web.listen.host, web.listen.port)
+    return None if web.listen is None else WebSettings(web.listen.host, web.listen.port, web.token)

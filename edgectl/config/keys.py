@@ -45,11 +45,13 @@ from edgectl.config.electrical import (
     parse_protection,
 )
 from edgectl.config.kinds import Choice, Credential, Flag, Integer, ListOf, Parsed, Quantity, Text, Version, duration
+from edgectl.config.levels import LevelKind, LevelMap, Register, RegisterKind
 from edgectl.config.problems import Refused, nearest
 from edgectl.config.quantities import VOLTAGE, Amount
 from edgectl.config.quirk_keys import QuirkKeys
 from edgectl.config.sections import Entries, EntriesOf, Section, SectionOf, defaulting, optional, required, section
 from edgectl.config.tariff_keys import TARIFF_ID, TariffsKeys
+from edgectl.domain.external import Level
 from edgectl.domain.phases import Phase, Phases
 from edgectl.domain.protection import Protection
 from edgectl.domain.settings import Connection, UnknownChargers
@@ -146,6 +148,30 @@ class MeterKeys(Section):
     max_age: Millis = defaulting(
         duration(1 * SECOND, 30 * SECOND), "3 s", "An older reading counts as none; at most 10 s, for a P1 port 30 s."
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputKeys(Section):
+    connect: Connection | None = required(
+        Parsed(parse_connect, CONNECT_ALLOWED, CONNECT_PATTERN),
+        "How the device is reached; inputs and meters with an equal address share a bus.",
+    )
+    unit: int = defaulting(Integer(0, 255), "1", "Modbus unit number (slave address).")
+    read: Register | None = required(RegisterKind(), "The contact or register, such as `discrete 0` or `holding 100`.")
+    circuit: str | None = optional(
+        Text("the name of a circuit", NAME.pattern, 48, "one circuit is needed"), "The circuit it limits; or `charger`."
+    )
+    charger: str | None = optional(
+        Text("the name of a charger", CHARGER_ID.pattern, 48, "one charger is needed"), "The charger it limits; or `circuit`."
+    )
+    closed: Level | None = optional(LevelKind(), "A contact: what holds while it is closed.")
+    open: Level = defaulting(LevelKind(), "none", "A contact: what holds while it is open.")
+    levels: tuple[tuple[int, Level], ...] | None = optional(LevelMap(), "A register: what each of its values means.")
+    counts_in: Level | None = optional(LevelKind(is_none_allowed=False), "A register: the unit it counts in, such as `0.1 A`.")
+    when_lost: Level | None = required(LevelKind(), "What holds while it cannot be read.")
+    every: Millis = defaulting(duration(100, 60 * SECOND), "1 s", "Time between two readings.")
+    timeout: Millis = defaulting(duration(20, 10 * SECOND), "500 ms", "How long to wait for an answer.")
+    max_age: Millis = defaulting(duration(1 * SECOND, 5 * MINUTE), "5 s", "An older value counts as none.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,12 +310,16 @@ class WebKeys(Section):
     listen: Address | None = required(
         Parsed(parse_listen, LISTEN_ALLOWED, LISTEN_PATTERN), "Where the status page and the API are served."
     )
+    token: str | None = optional(CREDENTIAL, "Bearer token for actions through the API; without it the port takes none.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SiteFile(Section):
     site: SiteKeys = section(SectionOf(SiteKeys), "The site as a whole.", is_required=True)
     meters: Entries[MeterKeys] = section(EntriesOf(NAME, SectionOf(MeterKeys), "meter"), "The meters, by a name of your choice.")
+    inputs: Entries[InputKeys] = section(
+        EntriesOf(NAME, SectionOf(InputKeys), "input"), "Contacts and registers that limit the site from outside."
+    )
     circuits: Entries[CircuitKeys] = section(
         EntriesOf(NAME, SectionOf(CircuitKeys), "circuit", is_empty_allowed=False),
         "The protected conductors, from the grid connection down.",

@@ -15,6 +15,7 @@ from edgectl.config.chargers import compose_chargers
 from edgectl.config.circuits import compose_circuits
 from edgectl.config.credentials import credential_paths
 from edgectl.config.edges import check_addresses, compose_mqtt, compose_ocpp, compose_web
+from edgectl.config.inputs import compose_inputs
 from edgectl.config.keys import SiteFile
 from edgectl.config.problems import ConfigError, Place, Problem, Report
 from edgectl.config.quirk_table import site_quirks
@@ -97,6 +98,7 @@ def _compose(file: SiteFile, path: Path, facts: _MeterFacts) -> Settings:
     meters, connections, virtual = compose_meters(file.meters, file.circuits, directory, *facts)
     circuits = compose_circuits(file.circuits, file.meters)
     chargers = compose_chargers(file.chargers, file.charger_defaults, file.circuits, file.site.voltage)
+    inputs, input_connections = compose_inputs(file.inputs, file.circuits, file.chargers, file.meters)
     check_addresses(file.ocpp, file.web)
     balancing = file.balancing
     if balancing.strategy is Strategy.DEPARTURE:
@@ -111,6 +113,7 @@ def _compose(file: SiteFile, path: Path, facts: _MeterFacts) -> Settings:
         circuits=circuits,
         chargers=chargers,
         meters=meters,
+        inputs=inputs,
         tokens=tokens,
         name=file.site.name or "",
         timezone=file.site.timezone,
@@ -131,6 +134,7 @@ def _compose(file: SiteFile, path: Path, facts: _MeterFacts) -> Settings:
         ocpp=compose_ocpp(file.ocpp, file.chargers, file.charger_defaults),
         meters=connections,
         virtual_meters=virtual,
+        inputs=input_connections,
         mqtt=compose_mqtt(file.mqtt),
         web=compose_web(file.web),
         quirks=site_quirks(file.ocpp.quirks, directory, file.ocpp.at("quirks")),
@@ -199,5 +203,6 @@ def _credentials(file: SiteFile) -> Iterator[tuple[str, Place]]:
     for keys in file.ocpp.listeners or ():
         named += [(name, keys.at("certificate")) for name in keys.certificate or ()]
         named += [(name, keys.at("client_authorities")) for name in keys.client_authorities or ()]
+    named.append((file.web.token, file.web.at("token")))
     named += [(getattr(file.mqtt, key), file.mqtt.at(key)) for key in ("client_certificate", "ca_certificate", "password")]
     return ((name, place) for name, place in named if name is not None)

@@ -30,6 +30,7 @@ CURRENT = Dimension("current", "A", {"mA": 1, "A": 1_000})
 VOLTAGE = Dimension("voltage", "V", {"mV": 1, "V": 1_000})
 POWER = Dimension("power", "kW", {"W": 1, "kW": 1_000, "MW": 1_000_000})
 ENERGY = Dimension("energy", "kWh", {"Wh": 1, "kWh": 1_000, "MWh": 1_000_000})
+PERCENT = Dimension("share", "%", {"%": 1})
 DURATION = Dimension("duration", "s", {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000})
 
 

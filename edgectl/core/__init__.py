@@ -17,6 +17,8 @@ decisions on a laptop, in a simulated year and in a log replayed from a customer
 - ``vehicles``      what each vehicle draws and wants, as far as it shows
 - ``limits``        commanded, confirmed and worst credible current of each EVSE
 - ``turns``         who waits when not every minimum fits
+- ``external``      limits from outside, their expiry and the arbiter; ``inputs`` those read from contacts and registers
+- ``history``       limits and their reasons, kept for ``why --at``
 - ``allocation``    one pure function: claims and capacities to currents
 - ``balancing``     the control step: from all of the above to ``SetLimit`` orders
 - ``alarms``        named conditions with a start and an end

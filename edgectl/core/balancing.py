@@ -15,17 +15,19 @@ from edgectl.core.circuits import Circuits
 from edgectl.core.containment import Containment
 from edgectl.core.demand import Demand, DemandBook, Departed, Room, capacities, draw_of, steady_ma
 from edgectl.core.doubts import Doubts
+from edgectl.core.external import ExternalLimits, external_input
 from edgectl.core.ladder import PURPOSES, Rung
-from edgectl.core.limits import IDLE_REASON, EvseLimit, Order
+from edgectl.core.limits import EvseLimit, Order
 from edgectl.core.meters import Meters
 from edgectl.core.sessions import Sessions
 from edgectl.core.turns import Turns
 from edgectl.core.vehicles import SETTLE_MS, Vehicle
 from edgectl.domain.decisions import Decision, Keep, ProfileStyle, SetLimit
+from edgectl.domain.external import charger_place
 from edgectl.domain.ids import ChargerId, CircuitId, EvseId
 from edgectl.domain.phases import ZERO, Phases
 from edgectl.domain.quirks import ProfilePurpose, Quirks
-from edgectl.domain.reasons import Authority, Cause, Input, Reason
+from edgectl.domain.reasons import IDLE_REASON, Authority, Cause, Input, Reason
 from edgectl.domain.records import LimitKept, Session
 from edgectl.domain.site import Charger, PowerKind, Site
 from edgectl.domain.time import Instant
@@ -41,11 +43,19 @@ class Balancing:
     """Limits of all EVSEs, and the step that moves them."""
 
     def __init__(
-        self, site: Site, chargers: Chargers, meters: Meters, sessions: Sessions, authorization: Authorization, now: Instant
+        self,
+        site: Site,
+        chargers: Chargers,
+        meters: Meters,
+        sessions: Sessions,
+        authorization: Authorization,
+        now: Instant,
+        external: ExternalLimits | None = None,
     ) -> None:
         self.site = site
         self.chargers = chargers
         self.meters = meters
+        self.external = external or ExternalLimits(site, {}, now)
         self.circuits = Circuits(site)
         self.doubts = Doubts()
         self.limits: dict[EvseId, EvseLimit] = {}
@@ -58,6 +68,8 @@ class Balancing:
         self._order_number = 0
         self._demands: dict[EvseId, Demand] = {}
         self._shares: dict[EvseId, Share] = {}
+        self._users: dict[Capacity, int] = {}
+        """How many demands count in a capacity, as far as a reason has asked since the last step."""
         self._squeezed: set[EvseId] = set()
         self._add_evses(site, is_new_site=True)
         for session in sessions.open.values():
@@ -94,6 +106,7 @@ class Balancing:
     def reload(self, site: Site) -> None:
         self.site = site
         self.turns.turn_ms = site.balancing.rotate_ms
+        self.external.reload(site)
         self.circuits.reload(site)
         self._add_evses(site)
         self.book.reload(site)
@@ -134,6 +147,7 @@ class Balancing:
     def step(self, now: Instant) -> list[Decision]:
         """One pass over the whole site. Orders come out with every reduction before any raise."""
         self.doubts.judge(self.site, self.meters, self.book.below(), now)
+        self.circuits.allow(self.external.allowed(now))
         self.circuits.update(self.meters, {c: tuple(d) for c, d in self.book.draws(now).items()}, now)
         self.reserved = self.book.reserves(now)
         for evse, vehicle in self.vehicles.items():
@@ -145,6 +159,7 @@ class Balancing:
         shares = allocate([demand.claim for demand in demands.values()], room.capacities)
         self._note_turns(demands, shares, now)
         self._demands, self._shares = demands, shares
+        self._users.clear()
 
         crowded = self._crowded(room)
         led = [evse for evse in demands if not self.limits[evse].is_drilled]
@@ -308,6 +323,11 @@ class Balancing:
         target_ma = min(limit.commanded.limit_ma, limit.charger.fallback_ma)
         return [self._order(limit, target_ma, Reason(Cause.SETTLING, Authority.POLICY), now)]
 
+    def limited_by(self, charger: ChargerId) -> str:
+        """Who outside limits this charger; empty when nobody does."""
+        fence = self.circuits.fences.get(charger_place(charger))
+        return "" if fence is None else fence.words
+
     # --- reasons ------------------------------------------------------------------------------------------------------
 
     def reason(self, evse: EvseId, now: Instant) -> Reason:
@@ -326,27 +346,48 @@ class Balancing:
         if demand.ceiling_cause is Cause.METER_LOST and (share.is_admitted or binding is None):
             return Reason(Cause.METER_LOST, Authority.CONDUCTOR, demand.ceiling_circuit, None, self._meter_inputs(demand, now))
         if binding is not None:
-            cause = Cause.CIRCUIT if share.is_admitted else Cause.TURN
-            return Reason(cause, Authority.CONDUCTOR, binding.circuit, binding.phase, self._inputs(binding, demands, now))
+            return self._bound(binding, demand, share, demands, now)
         if demand.ceiling_cause is Cause.VEHICLE:
-            return Reason(Cause.VEHICLE, Authority.VEHICLE)
-        return Reason(Cause.FULL, Authority.CHARGER)
+            vehicle = self.vehicles[share.evse]
+            age_ms = None if vehicle.reported_mono_ms is None else now.mono_ms - vehicle.reported_mono_ms
+            return Reason(Cause.VEHICLE, Authority.VEHICLE, inputs=(Input("wanted", demand.claim.max_ma, "mA", age_ms),))
+        return Reason(Cause.FULL, Authority.CHARGER, inputs=(Input("rating", self.limits[share.evse].charger.max_ma, "mA"),))
+
+    def _bound(self, binding: Capacity, demand: Demand, share: Share, demands: dict[EvseId, Demand], now: Instant) -> Reason:
+        """A conductor stops it, by its own limit or by one from outside."""
+        state = self.circuits.by_id.get(binding.circuit)
+        allowed = self.circuits.fences.get(binding.circuit) if state is None else state.allowed
+        held = None if allowed is None or binding.against is not None else allowed.by(binding.phase)
+        cause = Cause.CIRCUIT if share.is_admitted else Cause.TURN
+        if held is None:
+            return Reason(cause, Authority.CONDUCTOR, binding.circuit, binding.phase, self._inputs(binding, demands, now))
+        needs_ma = demand.claim.min_ma * counts_in(binding, demand.claim) // PERMILLE
+        if share.is_admitted or binding.available_ma < needs_ma:
+            cause = Cause.EXTERNAL  # else others are served first of what is allowed
+        inputs = (external_input(held, binding.phase), *(self._inputs(binding, demands, now) if state is not None else ()))
+        place = None if state is None else binding.circuit
+        return Reason(cause, Authority.EXTERNAL, place, binding.phase, inputs, by=held.words, until_utc_ms=held.until_utc_ms)
 
     def _inputs(self, binding: Capacity, demands: dict[EvseId, Demand], now: Instant) -> tuple[Input, ...]:
         state = self.circuits.by_id[binding.circuit]
         meter = self.meters.by_id.get(state.circuit.meter) if state.circuit.meter is not None else None
         age_ms = meter.age_ms(now) if meter is not None else None
         phase = binding.phase
-        users = sum(1 for d in demands.values() if counts_in(binding, d.claim))
+        users = self._users.get(binding)
+        if users is None:
+            users = self._users[binding] = sum(1 for demand in demands.values() if counts_in(binding, demand.claim))
+        limit_w = state.circuit.limit_w
+        limit: Input | None
         if phase is None:
-            limit = Input("limit", state.circuit.limit_w or 0, "W")
+            limit = None if limit_w is None else Input("limit", limit_w, "W")
             other = Input("other-loads", state.background_ma.total, "mA", age_ms)
             reserved = self.reserved.get(binding.circuit, ZERO).total
         else:
             limit = Input("limit", state.circuit.limit_ma[phase], "mA")
             other = Input("other-loads", state.background_ma[phase], "mA", age_ms)
             reserved = self.reserved.get(binding.circuit, ZERO)[phase]
-        return (limit, other, Input("reserved", reserved, "mA"), Input("vehicles", users, "count"))
+        facts = (other, Input("reserved", reserved, "mA"), Input("vehicles", users, "count"))
+        return facts if limit is None else (limit, *facts)
 
     def _meter_inputs(self, demand: Demand, now: Instant) -> tuple[Input, ...]:
         if demand.ceiling_circuit is None:

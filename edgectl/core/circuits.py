@@ -8,16 +8,17 @@ not mistaken for a building that changes, and a building that changes shows at o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from edgectl.core.external import Allowed
 from edgectl.core.meters import Meters, MeterState
 from edgectl.domain.ids import CircuitId
 from edgectl.domain.phases import ALL_PHASES, ZERO, Phases
 from edgectl.domain.site import Circuit, MeterLoss, MeterRole, Site
 from edgectl.domain.time import Instant
-from edgectl.domain.units import Millis
+from edgectl.domain.units import Millis, Watts
 
 
 class Mode(StrEnum):
@@ -53,15 +54,27 @@ class CircuitState:
     measured_ma: Phases | None = None
     last_good_mono_ms: Millis | None = None
     over_since_mono_ms: Millis | None = None
+    allowed: Allowed | None = None
+    """What somebody outside allows here, where that is less than the conductor's limit."""
     _seen_mono_ms: Millis | None = field(default=None)
 
     @property
     def limit_ma(self) -> Phases:
+        """The conductor's own."""
         return self.circuit.limit_ma
+
+    @property
+    def allowed_ma(self) -> Phases:
+        """The limit, or less where somebody outside allows less."""
+        return self.circuit.limit_ma if self.allowed is None else self.allowed.current_ma
+
+    @property
+    def allowed_w(self) -> Watts | None:
+        return self.circuit.limit_w if self.allowed is None else self.allowed.power_w
 
     def headroom_ma(self, margin_ma: int) -> Phases:
         """What the chargers below may share, keeping ``margin_ma`` free. May be negative."""
-        return self.circuit.limit_ma - self.background_ma - Phases.uniform(margin_ma)
+        return self.allowed_ma - self.background_ma - Phases.uniform(margin_ma)
 
     def over_limit_ms(self, now: Instant) -> Millis:
         return 0 if self.over_since_mono_ms is None else now.mono_ms - self.over_since_mono_ms
@@ -70,7 +83,15 @@ class CircuitState:
 class Circuits:
     def __init__(self, site: Site) -> None:
         self.by_id: dict[CircuitId, CircuitState] = {}
+        self.fences: dict[CircuitId, Allowed] = {}
+        """The feeds of single chargers that somebody outside limits."""
         self.reload(site)
+
+    def allow(self, allowed: Mapping[CircuitId, Allowed]) -> None:
+        """Take in what is allowed from outside."""
+        for circuit_id, state in self.by_id.items():
+            state.allowed = allowed.get(circuit_id)
+        self.fences = {place: bound for place, bound in allowed.items() if place not in self.by_id}
 
     def reload(self, site: Site) -> None:
         known = self.by_id

@@ -19,6 +19,8 @@ from edgectl.core.curtailment import CurtailmentBook
 from edgectl.core.doubts import Doubt
 from edgectl.core.drill import DRILL, Drills
 from edgectl.core.excursions import Excursions
+from edgectl.core.external import ExternalLimits
+from edgectl.core.history import LimitHistory
 from edgectl.core.ladder import Rung
 from edgectl.core.local_lists import LOCAL_LIST, LocalLists
 from edgectl.core.meters import Meters
@@ -54,9 +56,11 @@ from edgectl.domain.events import (
     Event,
     FallbackAnswered,
     HeartbeatReceived,
+    InputRead,
     InputRefused,
     LedgerReplaced,
     LimitAnswered,
+    LimitRequested,
     MeterRead,
     MeterValuesReported,
     PublishRefused,
@@ -72,11 +76,12 @@ from edgectl.domain.events import (
     TransactionStarted,
     UplinkChanged,
 )
+from edgectl.domain.external import charger_place
 from edgectl.domain.ids import ChargerId, EvseId
 from edgectl.domain.quirks import QuirkProfile, RateUnit
 from edgectl.domain.reasons import Cause
-from edgectl.domain.records import EventKept, ParkKept, PeriodState, ReceiptKept, Restored
-from edgectl.domain.remembered import ADOPTED, COMMISSIONING, FINGERPRINTS, RUNGS, SIGNATURE_KEYS
+from edgectl.domain.records import EventKept, LimitKept, ParkKept, PeriodState, ReceiptKept, Restored
+from edgectl.domain.remembered import ADOPTED, COMMISSIONING, FINGERPRINTS, REMOTE_LIMITS, RUNGS, SIGNATURE_KEYS
 from edgectl.domain.site import OfflinePolicy, PowerKind, Site
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis
@@ -88,12 +93,13 @@ STEP_MS: Millis = 900
 """A tick takes a control step only when the last is this old: with a guard meter every reading has brought one already."""
 
 
-REMEMBERED = (ADOPTED, COMMISSIONING, FINGERPRINTS, RUNGS, SIGNATURE_KEYS)
+REMEMBERED = (ADOPTED, COMMISSIONING, FINGERPRINTS, REMOTE_LIMITS, RUNGS, SIGNATURE_KEYS)
 """Kinds of what the core wants to know again after a restart."""
 
 
 class Controller:
-    """All decisions of one site. ``heartbeat_s`` is what a booting charger is told."""
+    """All decisions of one site. ``heartbeat_s`` is what a booting charger is told; ``machine_boot`` names the start of the
+    machine, on whose uptime deadlines go on through a restart of the daemon."""
 
     def __init__(
         self,
@@ -105,6 +111,7 @@ class Controller:
         heartbeat_s: int = 300,
         quirk_table: Sequence[QuirkProfile] = (),
         remembered: Mapping[str, Mapping[str, Mapping[str, object]]] | None = None,
+        machine_boot: str = "",
     ) -> None:
         self.site = site
         self._started = now
@@ -118,7 +125,9 @@ class Controller:
         known = (*restored.recent_sessions, *restored.open_sessions)
         self._signed = SignedBook(site, self._alarms, memory.get(SIGNATURE_KEYS, {}), known)
         self._sessions = Sessions(restored, self._authorization, ids, self._prices, self._signed)
-        self._balancing = Balancing(site, self._chargers, self._meters, self._sessions, self._authorization, now)
+        self._external = ExternalLimits(site, memory.get(REMOTE_LIMITS, {}), now, machine_boot)
+        self._balancing = Balancing(site, self._chargers, self._meters, self._sessions, self._authorization, now, self._external)
+        self._history = LimitHistory()
         for name, document in memory.get(RUNGS, {}).items():
             rung = next((rung for rung in Rung if rung.value == document.get("rung")), None)
             if rung is not None:
@@ -161,6 +170,8 @@ class Controller:
             FallbackAnswered: self._on_fallback_answered,
             RequestAnswered: self._on_request_answered,
             MeterRead: self._on_meter_read,
+            InputRead: self._on_input_read,
+            LimitRequested: self._on_limit_requested,
             UplinkChanged: self._on_uplink,
             ReceiptReceived: self._on_receipt,
             PublishRefused: self._on_publish_refused,
@@ -406,6 +417,8 @@ class Controller:
     def _begin_drill(self, state: ChargerState, now: Instant) -> tuple[str, list[Decision]]:
         if self._setups.is_busy(state.charger.id):
             return "a set-up is under way", []
+        if charger_place(state.charger.id) in self._balancing.circuits.fences:
+            return "a limit from outside stands on it, and a drill needs its rating", []
         problem, decisions = self._drills.begin(state, now)
         return problem, [*decisions, *([] if problem else self._control(now))]
 
@@ -444,9 +457,25 @@ class Controller:
         self._meters.read(event.reading)
         return self._control(now)
 
+    def _on_input_read(self, event: InputRead, now: Instant) -> list[Decision]:
+        return [*self._external.read(event, now), *self._control(now)]
+
+    def _on_limit_requested(self, event: LimitRequested, now: Instant) -> list[Decision]:
+        decided = self._external.request(event, now)
+        return [*self._control(now), *decided]
+
+    def _watch_external(self, now: Instant) -> list[Decision]:
+        decisions = self._external.tick(now)
+        for state in self._external.inputs.by_id.values():
+            decisions += self._alarms.set("input-lost", state.input.id, state.is_lost(now), state.words(now), now)
+        count = self._external.unreadable_count
+        decisions += self._alarms.set("limits-lost", "state file", count > 0, f"{count} remembered limits cannot be read", now)
+        return decisions
+
     def _on_tick(self, _event: Tick, now: Instant) -> list[Decision]:
         is_due = now.mono_ms - self._stepped_mono_ms >= STEP_MS
-        decisions = [*(self._control(now) if is_due else []), *self._advance_drills(now), *self._remember_rungs(now)]
+        ended = self._watch_external(now)
+        decisions = [*(self._control(now) if is_due else []), *self._advance_drills(now), *self._remember_rungs(now), *ended]
         for state in self._chargers.by_id.values():
             decisions += self._reception.watch(state, now)
             is_idle = all(evse not in self._balancing.vehicles for evse in state.charger.evses)
@@ -463,7 +492,8 @@ class Controller:
         for circuit in self._balancing.circuits.by_id.values():
             is_over = circuit.over_limit_ms(now) >= OVER_LIMIT_ALARM_MS
             decisions += self._alarms.set("circuit-over-limit", circuit.circuit.id, is_over, "measured above its limit", now)
-        return [*decisions, *self._publishing.changes(self._balancing, self._sessions, now)]
+        told = self._publishing.changes(self._balancing, self._sessions, now)
+        return [*decisions, *self._history.changes(self._balancing, now), *told]
 
     def _is_set_up(self, state: ChargerState) -> bool:
         is_free = state.is_accepted and state.quirks.is_configured and not self._drills.is_running(state.charger.id)
@@ -492,6 +522,9 @@ class Controller:
         balancing = self._balancing
         decisions += self._excursions.note(balancing.circuits, now)
         decisions += self._curtailment.note(self.site, balancing.vehicles, balancing.limits, balancing.reason, now)
+        for decision in decisions:
+            if isinstance(decision, Keep) and isinstance(decision.record, LimitKept):
+                self._history.note(decision.record, now)
         self._counters["control_steps"] += 1
         self._counters["limits_sent"] += sum(isinstance(decision, SetLimit) for decision in decisions)
         return decisions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgectl.core.allocation import PERMILLE, Capacity, Claim, counts_in
 from edgectl.core.authorization import Authorization
@@ -12,6 +12,7 @@ from edgectl.core.limits import EvseLimit
 from edgectl.core.sessions import Sessions
 from edgectl.core.turns import Turns
 from edgectl.core.vehicles import SETTLE_MS, Vehicle
+from edgectl.domain.external import charger_place
 from edgectl.domain.ids import CircuitId, EvseId
 from edgectl.domain.phases import ALL_PHASES, ZERO, Phases
 from edgectl.domain.reasons import Cause
@@ -153,7 +154,7 @@ class DemandBook:
                 continue
             for evse in state.charger.evses:
                 if evse in self.vehicles:
-                    found[evse] = self._demand(state, evse, circuits)
+                    found[evse] = _fenced(self._demand(state, evse, circuits), charger_place(state.charger.id), circuits)
         return found
 
     def _demand(self, state: ChargerState, evse: EvseId, circuits: Circuits) -> Demand:
@@ -237,8 +238,19 @@ def capacities(site: Site, circuits: Circuits, reserved: dict[CircuitId, Phases]
         state = circuits.by_id[circuit.id]
         free_ma = state.headroom_ma(circuit.margin_ma * margin_percent // 100) - reserved[circuit.id]
         found.extend(Capacity(circuit.id, phase, free_ma[phase]) for phase in ALL_PHASES)
-        if circuit.limit_w is not None:
-            total_ma = circuit.limit_w * 1_000_000 // site.voltage_mv
+        if state.allowed_w is not None:
+            total_ma = state.allowed_w * 1_000_000 // site.voltage_mv
             used_ma = state.background_ma.total + reserved[circuit.id].total + circuit.margin_ma * margin_percent // 100
             found.append(Capacity(circuit.id, None, total_ma - used_ma))
+    for place, allowed in circuits.fences.items():
+        found.extend(Capacity(place, phase, allowed.current_ma[phase]) for phase in ALL_PHASES)
+        if allowed.power_w is not None:
+            found.append(Capacity(place, None, allowed.power_w * 1_000_000 // site.voltage_mv))
     return found
+
+
+def _fenced(demand: Demand, place: CircuitId, circuits: Circuits) -> Demand:
+    """A charger with a limit from outside draws through one more conductor: its own feed."""
+    if place not in circuits.fences:
+        return demand
+    return replace(demand, claim=replace(demand.claim, circuits=(*demand.claim.circuits, place)))

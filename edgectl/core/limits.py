@@ -12,7 +12,7 @@ from edgectl.core.ladder import Ladder
 from edgectl.domain.events import LimitAnswered, Outcome
 from edgectl.domain.ids import EvseId
 from edgectl.domain.quirks import Quirks
-from edgectl.domain.reasons import Authority, Cause, Reason
+from edgectl.domain.reasons import Cause, Reason
 from edgectl.domain.site import Charger
 from edgectl.domain.time import Instant
 from edgectl.domain.units import MilliAmps, Millis
@@ -28,8 +28,6 @@ LEASE_GRACE_MS: Millis = 60_000
 
 GRID_MA: MilliAmps = 100
 """OCPP carries tenths of an ampere."""
-
-IDLE_REASON = Reason(Cause.IDLE, Authority.CHARGER)
 
 
 @dataclass(frozen=True, slots=True)

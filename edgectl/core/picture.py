@@ -16,7 +16,7 @@ from edgectl.core.sessions import Sessions
 from edgectl.domain.events import Quality
 from edgectl.domain.ids import ChargerId, CircuitId, EvseId
 from edgectl.domain.phases import ZERO, Phases
-from edgectl.domain.reasons import Authority, Cause, Reason
+from edgectl.domain.reasons import Authority, Cause, Input, Reason
 from edgectl.domain.site import Site
 from edgectl.domain.time import Instant
 from edgectl.domain.views import (
@@ -61,6 +61,7 @@ def draw_picture(
     return SiteView(
         site=site.id,
         name=site.name,
+        timezone=site.timezone,
         at_utc_ms=now.utc_ms,
         uptime_ms=now.mono_ms - started.mono_ms,
         uplink_connected=uplink.is_connected,
@@ -71,6 +72,7 @@ def draw_picture(
         chargers=tuple(
             _charger(state, balancing, sessions, about(state.charger.id), now) for state in balancing.chargers.by_id.values()
         ),
+        limits=balancing.external.views(now),
         alarms=tuple(AlarmView(a.kind, a.subject, a.since_utc_ms, a.detail) for a in alarms.active),
         refused=refused,
         open_session_count=len(sessions.open),
@@ -111,6 +113,9 @@ def _circuit(state: CircuitState, commanded_ma: Phases, worst_ma: Phases, silent
         id=circuit.id,
         fed_by=circuit.fed_by,
         limit_ma=circuit.limit_ma,
+        allowed_ma=state.allowed_ma,
+        allowed_w=state.allowed_w,
+        limited_by="" if state.allowed is None else state.allowed.words,
         margin_ma=circuit.margin_ma,
         measured_ma=state.measured_ma,
         background_ma=state.background_ma,
@@ -164,9 +169,21 @@ def _charger(
         register=state.register.value,
         commissioning=about[0],
         drill=about[1],
+        limited_by=balancing.limited_by(charger.id),
         local_list=about[2],
         evses=tuple(draw_evse(state, evse, balancing, sessions, now) for evse in charger.evses),
     )
+
+
+def shown_reason(state: ChargerState, evse: EvseId, balancing: Balancing, now: Instant) -> Reason:
+    """Why an EVSE may draw what it may, as people are told. One that cannot be told anything: what is kept free for it, and
+    what it falls to."""
+    if is_commandable(state, now):
+        return balancing.reason(evse, now)
+    silent_ms = None if state.since_mono_ms is None else now.mono_ms - state.since_mono_ms
+    kept_free_ma = balancing.book.silent_worst_ma(state, evse, now).largest
+    inputs = (Input("reserved", kept_free_ma, "mA", silent_ms), Input("fallback", state.charger.fallback_ma, "mA"))
+    return Reason(Cause.CHARGER_SILENT, Authority.CHARGER, state.charger.circuit, None, inputs)
 
 
 def draw_evse(state: ChargerState, evse: EvseId, balancing: Balancing, sessions: Sessions, now: Instant) -> EvseView:
@@ -176,9 +193,6 @@ def draw_evse(state: ChargerState, evse: EvseId, balancing: Balancing, sessions:
     session = sessions.at(evse)
     reported_ms = vehicle.reported_mono_ms if vehicle else None
     commanded = limit.commanded
-    reason = balancing.reason(evse, now)
-    if not is_commandable(state, now):
-        reason = Reason(Cause.CHARGER_SILENT, Authority.CHARGER)
     return EvseView(
         number=evse.number,
         status=connector.shown(now).value,
@@ -198,5 +212,5 @@ def draw_evse(state: ChargerState, evse: EvseId, balancing: Balancing, sessions:
         lease_left_ms=None if commanded is None else max(0, commanded.lease_end_mono_ms - now.mono_ms),
         limit_since_ms=None if commanded is None else now.mono_ms - limit.changed_mono_ms,
         queue_number=balancing.turns.waiting_number(evse, balancing.waiting),
-        reason=reason,
+        reason=shown_reason(state, evse, balancing, now),
     )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from edgectl.core.balancing import Balancing
 from edgectl.core.chargers import ChargerState
-from edgectl.core.demand import is_commandable
-from edgectl.core.picture import draw_circuits, draw_evse, draw_meter
+from edgectl.core.picture import draw_circuits, draw_evse, draw_meter, shown_reason
 from edgectl.core.sessions import Sessions
 from edgectl.domain.decisions import Decision, PublishState
 from edgectl.domain.ids import EvseId
 from edgectl.domain.phases import Phases
-from edgectl.domain.reasons import Cause
+from edgectl.domain.reasons import Reason
 from edgectl.domain.time import Instant, iso
 from edgectl.domain.units import Millis
 from edgectl.domain.views import CircuitView, EvseView, MeterView
@@ -32,9 +31,10 @@ class StatePublishing:
         found: list[Decision] = []
         for state in balancing.chargers.by_id.values():
             charger = state.charger
-            headline: tuple[object, ...] = (state.is_connected, state.is_accepted, state.fallback, state.firmware)
+            limited_by = balancing.limited_by(charger.id)
+            headline: tuple[object, ...] = (state.is_connected, state.is_accepted, state.fallback, state.firmware, limited_by)
             if self._is_due("charger", charger.id, headline, now):
-                found.append(_state("charger", charger.id, _charger(state), now))
+                found.append(_state("charger", charger.id, _charger(state, limited_by), now))
             for evse in charger.evses:
                 name = f"{charger.id}-{evse.number}"
                 if self._is_due("evse", name, _evse_headline(state, evse, balancing, sessions, now), now):
@@ -42,7 +42,7 @@ class StatePublishing:
         found += [
             _state("circuit", circuit.id, _circuit(circuit), now)
             for circuit in draw_circuits(balancing, now)
-            if self._is_due("circuit", circuit.id, (circuit.mode, circuit.over_limit_ms > 0), now)
+            if self._is_due("circuit", circuit.id, _circuit_headline(circuit), now)
         ]
         found += [
             _state("meter", meter.id, _meter(meter), now)
@@ -69,11 +69,12 @@ def _evse_headline(
 ) -> tuple[object, ...]:
     connector, session = state.connector(evse.number), sessions.at(evse)
     commanded_ma = balancing.limits[evse].commanded_ma if evse in balancing.vehicles else None
-    cause = Cause.CHARGER_SILENT if not is_commandable(state, now) else balancing.reason(evse, now).cause
-    return connector.shown(now), session.id if session is not None else None, commanded_ma, cause, connector.error_code
+    reason = shown_reason(state, evse, balancing, now)
+    because = (reason.cause, reason.authority, reason.circuit, reason.phase, reason.by)
+    return connector.shown(now), session.id if session is not None else None, commanded_ma, because, connector.error_code
 
 
-def _charger(state: ChargerState) -> dict[str, object]:
+def _charger(state: ChargerState, limited_by: str) -> dict[str, object]:
     return {
         "charger": state.charger.id,
         "circuit": state.charger.circuit,
@@ -86,6 +87,7 @@ def _charger(state: ChargerState) -> dict[str, object]:
         "model": state.model,
         "firmware": state.firmware,
         "fallback": state.fallback.value,
+        "limited_by": limited_by,
     }
 
 
@@ -94,6 +96,7 @@ def _evse(view: EvseView) -> dict[str, object]:
         "evse": view.number,
         "quality": "good" if view.measured_age_ms is not None else "no-value",
         "reason": view.reason.cause.value,
+        "why": _why(view.reason),
         "status": view.status,
         "error_code": view.error_code,
         "session": view.session,
@@ -107,12 +110,32 @@ def _evse(view: EvseView) -> dict[str, object]:
     }
 
 
+def _circuit_headline(view: CircuitView) -> tuple[object, ...]:
+    return (view.mode, view.over_limit_ms > 0, view.allowed_ma, view.allowed_w, view.limited_by)
+
+
+def _why(reason: Reason) -> dict[str, object]:
+    """Everything the limit rests on."""
+    return {
+        "cause": reason.cause.value,
+        "authority": reason.authority.value,
+        "circuit": reason.circuit,
+        "phase": None if reason.phase is None else reason.phase.name,
+        "by": reason.by,
+        "until": None if reason.until_utc_ms is None else iso(reason.until_utc_ms),
+        "inputs": [{"name": i.name, "value": i.value, "unit": i.unit, "age_ms": i.age_ms} for i in reason.inputs],
+    }
+
+
 def _circuit(view: CircuitView) -> dict[str, object]:
     return {
         "circuit": view.id,
         "quality": "good" if view.mode in {"metered", "static"} else "stale",
         "reason": view.mode,
         "limit_ma": _phases(view.limit_ma),
+        "allowed_ma": _phases(view.allowed_ma),
+        "allowed_w": view.allowed_w,
+        "limited_by": view.limited_by,
         "measured_ma": _phases(view.measured_ma),
         "background_ma": _phases(view.background_ma),
         "headroom_ma": _phases(view.headroom_ma),

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from edgectl.domain.ids import ChargerId, IdToken, MeterId, TransactionRef
+from edgectl.domain.external import LimitSource, LimitWish
+from edgectl.domain.ids import ChargerId, IdToken, InputId, MeterId, TransactionRef
 from edgectl.domain.phases import Phases
 from edgectl.domain.site import Site
 from edgectl.domain.units import MilliAmps, Millis, UtcMillis, WattHours, Watts
@@ -289,6 +290,16 @@ class MeterRead:
     reading: MeterReading
 
 
+@dataclass(frozen=True, slots=True)
+class InputRead:
+    """One attempt to read a contact or register. Without a ``value_number`` the reason says why."""
+
+    input: InputId
+    completed_mono_ms: Millis
+    value_number: int | None
+    reason: str = ""
+
+
 # --- uplink -----------------------------------------------------------------------------------------------------------
 
 
@@ -377,6 +388,23 @@ class ActionRequested:
     """Who, for the record: ``local:NAME`` or the backend's word."""
 
 
+@dataclass(frozen=True, slots=True)
+class LimitRequested:
+    """Somebody outside wants a limit set, changed or lifted; answered by ``ActionAnswered``."""
+
+    action_id: str
+    source: LimitSource
+    actor: str
+    """Who, in the door's own words: the login name, the backend's word."""
+    wish: LimitWish
+    request_id: str = ""
+    """The sender's id of the request, where it has one: the same one changes nothing."""
+    issued_utc_ms: UtcMillis | None = None
+    """When the sender says it decided so; an older wish never replaces a newer one of the same authority. None: now."""
+    may_raise: bool = True
+    """False: it may only lower what this authority has set before."""
+
+
 Event: TypeAlias = (
     ChargerConnected
     | ChargerDisconnected
@@ -396,6 +424,7 @@ Event: TypeAlias = (
     | FallbackAnswered
     | RequestAnswered
     | MeterRead
+    | InputRead
     | UplinkChanged
     | ReceiptReceived
     | PublishRefused
@@ -405,4 +434,5 @@ Event: TypeAlias = (
     | StoreChanged
     | LedgerReplaced
     | ActionRequested
+    | LimitRequested
 )

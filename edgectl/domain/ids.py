@@ -9,6 +9,8 @@ CircuitId = NewType("CircuitId", str)
 ChargerId = NewType("ChargerId", str)
 """One charging station, by the identity it uses in the URL; the YAML, the CLI and MQTT say *charger*."""
 MeterId = NewType("MeterId", str)
+InputId = NewType("InputId", str)
+"""A contact or register through which somebody outside limits the site."""
 SessionId = NewType("SessionId", str)
 """UUIDv7 of a session; the ``record_id`` of its billing records."""
 TransactionRef = NewType("TransactionRef", str)

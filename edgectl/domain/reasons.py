@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from edgectl.domain.ids import CircuitId
 from edgectl.domain.phases import Phase
-from edgectl.domain.units import Millis
+from edgectl.domain.units import Millis, UtcMillis
 
 
 class Cause(StrEnum):
@@ -21,6 +21,8 @@ class Cause(StrEnum):
     """The vehicle takes less than offered; the rest was released."""
     CIRCUIT = "circuit"
     """A conductor is fully used: see ``circuit`` and ``phase``."""
+    EXTERNAL = "external"
+    """A limit from outside the site's file binds: see ``by`` and ``until_utc_ms``."""
     TURN = "turn"
     """Not everyone's minimum fits; it waits for its turn."""
     METER_LOST = "meter-lost"
@@ -62,3 +64,10 @@ class Reason:
     circuit: CircuitId | None = None
     phase: Phase | None = None
     inputs: tuple[Input, ...] = ()
+    by: str = ""
+    """Whose limit it is, for ``Authority.EXTERNAL``: ``backend (ops)``, ``input dso-relay``."""
+    until_utc_ms: UtcMillis | None = None
+    """When that limit ends; None while it has no end."""
+
+
+IDLE_REASON = Reason(Cause.IDLE, Authority.CHARGER)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-from edgectl.domain.ids import ChargerId, MeterId
+from edgectl.domain.ids import ChargerId, InputId, MeterId
 from edgectl.domain.phases import ALL_PHASES, Phase
 from edgectl.domain.quirks import QuirkProfile
 from edgectl.domain.site import Site
@@ -128,6 +128,34 @@ class VirtualMeter:
     parts: tuple[MeterId, ...]
 
 
+class Table(StrEnum):
+    """Which of a Modbus device's four tables a value stands in."""
+
+    COIL = "coil"
+    DISCRETE = "discrete"
+    HOLDING = "holding"
+    INPUT = "input"
+
+    @property
+    def function_number(self) -> int:
+        """The function code that reads it (Modbus application protocol V1.1b3, 6.1 to 6.4)."""
+        return tuple(Table).index(self) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class InputConnection:
+    """How one contact or register is read."""
+
+    input: InputId
+    connection: Connection
+    unit_number: int
+    table: Table
+    address_number: int
+    """As it travels on the bus, from 0."""
+    interval_ms: Millis = 1_000
+    timeout_ms: Millis = 500
+
+
 @dataclass(frozen=True, slots=True)
 class MqttSettings:
     host: str
@@ -147,6 +175,8 @@ class MqttSettings:
 class WebSettings:
     host: str
     port: int
+    token: str | None = None
+    """Credential name of the bearer token for actions; None: the port takes none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +187,7 @@ class Settings:
     ocpp: OcppSettings
     meters: tuple[MeterConnection, ...] = ()
     virtual_meters: tuple[VirtualMeter, ...] = ()
+    inputs: tuple[InputConnection, ...] = ()
     mqtt: MqttSettings | None = None
     """None: no broker configured; the site runs, records and waits."""
     web: WebSettings | None = None

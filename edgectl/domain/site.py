@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 
+from edgectl.domain.external import ExternalInput
 from edgectl.domain.ids import ChargerId, CircuitId, EvseId, IdToken, MeterId, SiteId
 from edgectl.domain.phases import ALL_PHASES, ZERO, Phase, Phases
 from edgectl.domain.protection import Curve, Protection
@@ -168,6 +169,7 @@ class Site:
     """Parents before children; the first is the root, the grid connection."""
     chargers: tuple[Charger, ...]
     meters: tuple[Meter, ...] = ()
+    inputs: tuple[ExternalInput, ...] = ()
     tokens: tuple[Token, ...] = ()
     name: str = ""
     timezone: str = "UTC"

@@ -28,6 +28,11 @@ class CircuitView:
     id: CircuitId
     fed_by: CircuitId | None
     limit_ma: Phases
+    allowed_ma: Phases
+    """The limit, or less where somebody outside allows less."""
+    allowed_w: Watts | None
+    limited_by: str
+    """Who outside allows less; empty when nobody does."""
     margin_ma: MilliAmps
     measured_ma: Phases | None
     background_ma: Phases
@@ -44,6 +49,33 @@ class CircuitView:
     """``metered``, ``static``, ``hold``, ``safe`` or ``stop``."""
     over_limit_ms: Millis
     """How long the measured current has been above the limit; 0 while it is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitView:
+    """A limit from outside the site's file."""
+
+    id: str
+    kind: str
+    """``circuit`` or ``charger``."""
+    target: str
+    by: str
+    """``backend``, ``local-api``, ``local-cli`` or ``input``."""
+    actor: str
+    """Who, or which input."""
+    current_ma: Phases | None
+    power_w: Watts | None
+    """What it allows now; both None: nothing is limited at present."""
+    issued_utc_ms: UtcMillis | None
+    until_utc_ms: UtcMillis | None
+    """Its end by the present clock; None when it has none."""
+    then_current_ma: Phases | None
+    then_power_w: Watts | None
+    """What holds after its end; both None: what the file allows."""
+    state: str
+    """``in-force``, ``then`` (its end has passed, what was to hold then holds), ``uncertain`` (its end lies in the time the
+    gateway was off), ``lost`` (the input cannot be read) or ``no-target`` (the file no longer has its circuit or charger)."""
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +184,8 @@ class ChargerView:
     """How its energy register was seen to behave: ``unknown``, ``lifetime``, ``boot`` or ``session``."""
     commissioning: CommissioningView
     drill: DrillView
+    limited_by: str
+    """Who outside limits it; empty when nobody does."""
     local_list: str
     """How its own list of tokens stands, in words."""
     evses: tuple[EvseView, ...]
@@ -190,6 +224,7 @@ class CurtailedView:
 class SiteView:
     site: str
     name: str
+    timezone: str
     at_utc_ms: UtcMillis
     uptime_ms: Millis
     uplink_connected: bool
@@ -198,6 +233,8 @@ class SiteView:
     circuits: tuple[CircuitView, ...]
     meters: tuple[MeterView, ...]
     chargers: tuple[ChargerView, ...]
+    limits: tuple[LimitView, ...]
+    """Limits from outside the site's file."""
     alarms: tuple[AlarmView, ...]
     refused: tuple[RefusedView, ...]
     open_session_count: int

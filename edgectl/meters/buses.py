@@ -18,7 +18,7 @@ from serial import SerialException
 
 from edgectl.domain.settings import Connection, Transport
 from edgectl.domain.units import Millis
-from edgectl.meters.rtu import EXCEPTIONS, Answer, Receiver, Request
+from edgectl.meters.rtu import CONTACT_FUNCTIONS, EXCEPTIONS, Answer, Receiver, Request
 
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # it would write a line for each silence; we count them
 
@@ -216,7 +216,13 @@ class TcpBus:
             return Answer(answer.words, answer.reason, answer.is_link_trouble, round(1000 * (loop.time() - began_s)))
 
     async def _ask(self, client: AsyncModbusTcpClient, request: Request, timeout_ms: Millis) -> Answer:
-        call = client.read_holding_registers if request.function == 3 else client.read_input_registers
+        calls = {
+            1: client.read_coils,
+            2: client.read_discrete_inputs,
+            3: client.read_holding_registers,
+            4: client.read_input_registers,
+        }
+        call = calls[request.function]
         try:
             async with asyncio.timeout(timeout_ms / 1000):
                 answer = await call(request.address, count=request.count, device_id=request.unit)
@@ -238,10 +244,13 @@ class TcpBus:
         if answer.function_code != request.function or answer.dev_id != request.unit:
             self._drop()
             return Answer(None, "wrong-function" if answer.dev_id == request.unit else "wrong-unit")
-        if len(answer.registers) != request.count:
+        # Contacts come in whole bytes; what was not asked for fills the last one.
+        is_contact = request.function in CONTACT_FUNCTIONS
+        words = tuple(map(int, answer.bits)) if is_contact else tuple(answer.registers)
+        if len(words) != (8 * request.data_size if is_contact else request.count):
             self._drop()
             return Answer(None, "wrong-length")
-        return Answer(tuple(answer.registers))
+        return Answer(words[: request.count])
 
     async def _connected(self) -> AsyncModbusTcpClient:
         client = self._client

@@ -9,7 +9,7 @@ from random import Random
 
 from edgectl.domain.events import Event, MeterRead
 from edgectl.domain.ids import MeterId
-from edgectl.domain.settings import P1_MODEL, MeterConnection, VirtualMeter
+from edgectl.domain.settings import P1_MODEL, InputConnection, MeterConnection, VirtualMeter
 from edgectl.meters.p1 import P1Reader
 from edgectl.meters.poller import MetersAdapter
 from edgectl.meters.virtual import VirtualReader
@@ -17,7 +17,7 @@ from edgectl.ports import Clock, Inbox
 
 
 class SiteMeters:
-    """Puts a ``MeterRead`` into the inbox for every reading and every failed attempt, until cancelled.
+    """Puts a ``MeterRead`` or ``InputRead`` into the inbox for every reading and every failed attempt, until cancelled.
 
     Raises:
         CatalogueError: from the constructor, for a model that cannot be used.
@@ -25,7 +25,7 @@ class SiteMeters:
 
     def __init__(
         self,
-        connections: tuple[MeterConnection, ...],
+        connections: tuple[MeterConnection | InputConnection, ...],
         guards: frozenset[MeterId],
         inbox: Inbox,
         clock: Clock,
@@ -33,14 +33,13 @@ class SiteMeters:
         folder: Path = Path(),
         virtual: tuple[VirtualMeter, ...] = (),
     ) -> None:
-        polled = tuple(one for one in connections if one.model != P1_MODEL)
+        ports = [one for one in connections if isinstance(one, MeterConnection) and one.model == P1_MODEL]
+        polled = tuple(one for one in connections if one not in ports)
         # A virtual meter that guards makes guards of its parts.
         guards |= {part for one in virtual if one.meter in guards for part in one.parts}
         inbox = _Deriving(inbox, virtual)
         self._buses = MetersAdapter(polled, guards, inbox, clock, random, folder)
-        self._ports = [
-            P1Reader(one, lambda reading: inbox.put(MeterRead(reading)), clock) for one in connections if one.model == P1_MODEL
-        ]
+        self._ports = [P1Reader(one, lambda reading: inbox.put(MeterRead(reading)), clock) for one in ports]
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:

@@ -27,13 +27,15 @@ EXCEPTIONS = {
 }
 REFUSALS = frozenset({"illegal-function", "illegal-address", "illegal-value"})
 """The device is well and does not have what was asked for."""
+CONTACT_FUNCTIONS = (1, 2)
+"""Read coils, read discrete inputs."""
 BUFFER_MAX = 512
 """Twice the longest frame (256 bytes, Modbus over serial line 1.02, 2.5.1): more is noise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Read ``count`` registers from ``address``."""
+    """Read ``count`` registers from ``address``; functions 1 and 2 read contacts, eight to a byte."""
 
     unit: int
     function: int
@@ -47,12 +49,23 @@ class Request:
     @property
     def answer_size(self) -> int:
         """Bytes of a good answer."""
-        return 5 + 2 * self.count
+        return 5 + self.data_size
+
+    @property
+    def data_size(self) -> int:
+        """Bytes of what was asked for (Modbus application protocol V1.1b3, 6.1 to 6.4)."""
+        return (self.count + 7) // 8 if self.function in CONTACT_FUNCTIONS else 2 * self.count
+
+    def words(self, data: bytes) -> tuple[int, ...]:
+        """Register contents, or 0 and 1 for contacts."""
+        if self.function in CONTACT_FUNCTIONS:
+            return tuple(data[place // 8] >> place % 8 & 1 for place in range(self.count))
+        return struct.unpack(f">{self.count}H", data)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a request: register contents, or a reason."""
+    """What became of a request: register contents (or 0 and 1 for contacts), or a reason."""
 
     words: tuple[int, ...] | None
     reason: str = ""
@@ -102,10 +115,10 @@ class Receiver:
     def _answer_at(self, start: int) -> Answer | None:
         request, buffer = self._request, self._buffer
         function = buffer[start + 1]
-        if function == request.function and buffer[start + 2] == 2 * request.count:
+        if function == request.function and buffer[start + 2] == request.data_size:
             frame = bytes(buffer[start : start + request.answer_size])
             if len(frame) == request.answer_size and crc(frame[:-2]) == frame[-2:]:
-                return Answer(struct.unpack(f">{request.count}H", frame[3:-2]))
+                return Answer(request.words(frame[3:-2]))
         elif function == request.function | 0x80:
             frame = bytes(buffer[start : start + 5])
             if crc(frame[:-2]) == frame[-2:]:

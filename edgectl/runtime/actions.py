@@ -1,12 +1,13 @@
-"""Where people and the backend ask for something to be done with a charger, and wait for what became of it."""
+"""Where people and the backend ask for something to be done, and hear what became of it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from edgectl.domain.decisions import ActionAnswered
-from edgectl.domain.events import ActionRequested, Outcome
+from edgectl.domain.events import ActionRequested, Event, Outcome
 from edgectl.domain.ids import ChargerId
 from edgectl.ports import Inbox
 
@@ -16,32 +17,48 @@ TIMEOUT_S = 45.0
 """An answer of a charger has 15 s, and an action may need two after another."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    on_answered: Callable[[ActionAnswered], None]
+    timer: asyncio.TimerHandle
+
+
 class ActionDesk:
     """``ports.Actions``: every request becomes one event, and its answer comes back as one decision."""
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
-        self._waiting: dict[str, asyncio.Future[ActionAnswered]] = {}
+        self._waiting: dict[str, _Waiting] = {}
         self._number = 0
 
     async def request(self, charger: ChargerId, name: str, arguments: Sequence[tuple[str, str]], actor: str) -> ActionAnswered:
+        return await self.ask(lambda action_id: ActionRequested(action_id, charger, name, tuple(arguments), actor))
+
+    async def ask(self, make: Callable[[str], Event]) -> ActionAnswered:
+        future: asyncio.Future[ActionAnswered] = asyncio.get_running_loop().create_future()
+
+        def on_answered(answer: ActionAnswered) -> None:
+            if not future.done():  # else nobody waits any more
+                future.set_result(answer)
+
+        self.begin(make, on_answered)
+        return await future
+
+    def begin(self, make: Callable[[str], Event], on_answered: Callable[[ActionAnswered], None]) -> None:
         self._number += 1
         action_id = str(self._number)
+        loop = asyncio.get_running_loop()
         if len(self._waiting) >= WAITING_MAX:
-            return ActionAnswered(action_id, Outcome.REJECTED, problem="too many actions are under way; try again in a moment")
-        future: asyncio.Future[ActionAnswered] = asyncio.get_running_loop().create_future()
-        self._waiting[action_id] = future
-        self._inbox.put(ActionRequested(action_id, charger, name, tuple(arguments), actor))
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
-                return await future
-        except TimeoutError:
-            return ActionAnswered(action_id, Outcome.TIMEOUT, problem="no answer yet; what was asked may still happen")
-        finally:
-            del self._waiting[action_id]
+            words = "too many actions are under way; try again in a moment"
+            loop.call_soon(on_answered, ActionAnswered(action_id, Outcome.REJECTED, "busy", words))
+            return
+        late = ActionAnswered(action_id, Outcome.TIMEOUT, problem="no answer yet; what was asked may still happen")
+        self._waiting[action_id] = _Waiting(on_answered, loop.call_later(TIMEOUT_S, self.answered, late))
+        self._inbox.put(make(action_id))
 
     def answered(self, answer: ActionAnswered) -> None:
         """Tell whoever waits; an answer that comes too late is for nobody."""
-        future = self._waiting.get(answer.action_id)
-        if future is not None and not future.done():
-            future.set_result(answer)
+        waiting = self._waiting.pop(answer.action_id, None)
+        if waiting is not None:
+            waiting.timer.cancel()
+            waiting.on_answered(answer)

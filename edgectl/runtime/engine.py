@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
 
 import structlog
 
@@ -87,6 +89,8 @@ class Engine:
         """What waits for a commit."""
         self._owing: set[asyncio.Task[None]] = set()
         """Those of them with a reply: a charger waits, too."""
+        self._written: set[asyncio.Future[list[bool]]] = set()
+        """Answers that wait for the state file."""
         self._committing = 0
         self._unwritten: list[Record] = []
 
@@ -125,7 +129,9 @@ class Engine:
             self._health.period_completed()
 
     def _carry_out(self, decisions: Sequence[Decision], now: Instant) -> None:
-        """Limits first and at once; then records; what depends on the records waits for them."""
+        """Limits first and at once; then records; what depends on the records waits for them. Who asked hears yes when what
+        is to be remembered of it is on the disk."""
+        remembered: list[Future[bool]] = []
         for decision in decisions:
             match decision:
                 case SetLimit():
@@ -138,10 +144,11 @@ class Engine:
                     self._authority.sign(decision, now)
                 case CloseLink():
                     self._links.close(decision.charger, decision.reason)
-                case ActionAnswered():
-                    self._actions.answered(decision)
                 case Remember():
-                    self._memory.remember(decision.kind, decision.key, decision.document)
+                    remembered.append(self._memory.remember(decision.kind, decision.key, decision.document))
+        for answer in decisions:
+            if isinstance(answer, ActionAnswered):
+                self._answer_when_remembered(answer, remembered)
         records = [decision.record for decision in decisions if isinstance(decision, Keep)]
         dependent = [decision for decision in decisions if isinstance(decision, Reply | PublishState | WakeUplink)]
         if _is_billing(records, dependent) and (records or self._unwritten or self._committing):
@@ -153,6 +160,24 @@ class Engine:
         self._release(at_once, now)
         if records or waiting:
             self._commit(records, waiting, now)
+
+    def _answer_when_remembered(self, answer: ActionAnswered, remembered: Sequence[Future[bool]]) -> None:
+        if all(future.done() and future.result() for future in remembered):
+            self._actions.answered(answer)
+            return
+        loop = asyncio.get_running_loop()
+
+        def on_written(written: asyncio.Future[list[bool]]) -> None:
+            if written.cancelled():
+                return  # the loop is ending, and whoever waited with it
+            is_kept = all(written.result())
+            told = answer if is_kept else replace(answer, problem="done, but the disk does not take it: a restart will forget it")
+            self._actions.answered(told)
+
+        both = asyncio.ensure_future(asyncio.gather(*(asyncio.wrap_future(future, loop=loop) for future in remembered)))
+        self._written.add(both)
+        both.add_done_callback(self._written.discard)
+        both.add_done_callback(on_written)
 
     def _commit(self, records: list[Record], waiting: list[Dependent], now: Instant) -> None:
         records = [*self._unwritten, *records]

@@ -5,21 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from edgectl.domain.events import Event, MeterRead, Tick
-from edgectl.domain.ids import MeterId
+from edgectl.domain.events import Event, InputRead, MeterRead, Tick
 
 
 class Inbox:
-    """A queue in order of arrival, in which a newer reading of a meter takes the place of an older one still waiting, and a
-    tick is never queued twice.
+    """A queue in order of arrival, in which a newer reading of a meter or input takes the place of an older one still waiting,
+    and a tick is never queued twice.
 
     Everything else in it is bounded by its source: a charger has one unanswered call per direction, so the queue holds at most a
     few events per charger, meter and uplink window.
     """
 
     def __init__(self) -> None:
-        self._queue: deque[Event | MeterId] = deque()
-        self._readings: dict[MeterId, MeterRead] = {}
+        self._queue: deque[Event | str] = deque()
+        self._readings: dict[str, MeterRead | InputRead] = {}
         self._has_tick = False
         self._ready = asyncio.Event()
         self.peak_count = 0
@@ -28,13 +27,13 @@ class Inbox:
         return len(self._queue)
 
     def put(self, event: Event) -> None:
-        if isinstance(event, MeterRead):
-            meter = event.reading.meter
-            is_waiting = meter in self._readings
-            self._readings[meter] = event
+        if isinstance(event, MeterRead | InputRead):
+            thing = event.reading.meter if isinstance(event, MeterRead) else f"input:{event.input}"  # no meter has a colon
+            is_waiting = thing in self._readings
+            self._readings[thing] = event
             if is_waiting:
                 return
-            self._queue.append(meter)
+            self._queue.append(thing)
         elif isinstance(event, Tick):
             if self._has_tick:
                 return

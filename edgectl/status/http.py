@@ -16,14 +16,18 @@ from aiohttp import web
 
 from edgectl.domain.errors import StoreError
 from edgectl.domain.events import Outcome
+from edgectl.domain.external import LimitSource
 from edgectl.domain.ids import ChargerId, EvseId
-from edgectl.domain.settings import WebSettings
+from edgectl.domain.settings import CredentialReader, WebSettings
 from edgectl.domain.time import iso, utc_ms
 from edgectl.domain.views import ChargerView, EvseView, Health, SiteView
 from edgectl.ports import Actions, LedgerReader, Outbox, OutboxSummary
 from edgectl.status import openapi
+from edgectl.status.answers import HEADERS, ApiError, json_answer, read_body, refusal
 from edgectl.status.encode import encode
+from edgectl.status.limits import LimitDoor, check_token
 from edgectl.status.metrics import exposition
+from edgectl.status.moments import ALLOWED, local, read_moment
 from edgectl.status.words import explain
 
 log = structlog.get_logger(__name__)
@@ -31,30 +35,15 @@ log = structlog.get_logger(__name__)
 REQUEST_MAX_BYTES = 64 * 1024
 SESSIONS_MAX = 1_000
 """In one answer; ``since`` and ``until`` page through more."""
-CSP = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'"
-HEADERS = {
-    "Content-Security-Policy": CSP,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
+TOKEN_LEAST_CHARS = 16
+"""A shorter token could be guessed at some hundred tries a second; with one the port takes no actions."""
 
 Reload = Callable[[], Awaitable[tuple[bool, Sequence[str]]]]
 
 
-class ApiError(Exception):
-    """What the client is told: a status, a stable code, a sentence."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-
-
 @dataclass(frozen=True, slots=True)
 class _Limit:
-    """A present or past limit with its sentence."""
+    """A present or past limit with its sentence; ``at`` is when it was set, or now."""
 
     charger: str
     evse: int
@@ -65,7 +54,8 @@ class _Limit:
 
 
 class StatusServer:
-    """Read-only on TCP; the socket also takes reloads and actions. Opens nothing that is not configured."""
+    """On TCP read-only but for limits, which need the token; the socket also takes reloads and actions. Opens nothing that is not
+    configured."""
 
     def __init__(
         self,
@@ -79,6 +69,7 @@ class StatusServer:
         actions: Actions,
         web: WebSettings | None,
         socket_path: Path | None,
+        credentials: CredentialReader | None = None,
     ) -> None:
         self._view = view
         self._ledger = ledger
@@ -89,6 +80,8 @@ class StatusServer:
         self._actions = actions
         self._web = web
         self._socket_path = socket_path
+        self._credentials = credentials
+        self._token: bytes | None = None
         self._runners: list[web_runner] = []
         self.bound_port: int | None = None
 
@@ -97,6 +90,7 @@ class StatusServer:
     async def start(self) -> None:
         """Raises OSError when an address cannot be had."""
         if self._web is not None:
+            self._token = self._read_token(self._web)
             runner = await self._runner(is_local=False)
             site = web.TCPSite(runner, self._web.host, self._web.port)
             await site.start()
@@ -107,6 +101,19 @@ class StatusServer:
             runner = await self._runner(is_local=True)
             await web.UnixSite(runner, str(self._socket_path)).start()
             self._socket_path.chmod(0o660)
+
+    def _read_token(self, settings: WebSettings) -> bytes | None:
+        if settings.token is None or self._credentials is None:
+            return None
+        try:
+            token = self._credentials(settings.token).strip()
+        except KeyError as error:
+            log.warning("web_token_missing", reason=str(error.args[0]))
+            return None
+        if len(token) < TOKEN_LEAST_CHARS:
+            log.warning("web_token_too_short", credential=settings.token, least=TOKEN_LEAST_CHARS)
+            return None
+        return token
 
     async def _runner(self, *, is_local: bool) -> web_runner:
         runner = web.AppRunner(self._application(is_local=is_local), access_log=None, handle_signals=False, shutdown_timeout=1.0)
@@ -147,6 +154,11 @@ class StatusServer:
         for path, handler in api.items():
             application.router.add_get(path, handler)
         if is_local:
+            limits = LimitDoor(self._view, self._actions, LimitSource.LOCAL_CLI, lambda _: None)
+        else:
+            limits = LimitDoor(self._view, self._actions, LimitSource.LOCAL_API, lambda r: check_token(r, self._token))
+        limits.register(application)
+        if is_local:
             application.router.add_post("/api/v1/reload", self._reload_now)
             application.router.add_post("/api/v1/chargers/{charger}/actions/{action}", self._act)
         return application
@@ -163,11 +175,11 @@ class StatusServer:
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         health = self._health()
-        return _json(health, status=200 if health.is_live else 503)
+        return json_answer(health, status=200 if health.is_live else 503)
 
     async def _readyz(self, _request: web.Request) -> web.Response:
         health = self._health()
-        return _json(health, status=200 if health.is_ready else 503)
+        return json_answer(health, status=200 if health.is_ready else 503)
 
     # --- the API ------------------------------------------------------------------------------------------------------
 
@@ -175,47 +187,48 @@ class StatusServer:
         view = self._view()
         body = encode(view)
         for charger, shown in zip(view.chargers, body["chargers"], strict=True):
-            _explain(charger, shown)
+            _explain(charger, shown, view.timezone)
         summary = await self._summary()
         body["outbox"] = None if summary is None else encode(summary)
-        return _json(body)
+        return json_answer(body)
 
     async def _chargers(self, _request: web.Request) -> web.Response:
-        return _json([_explain(charger, encode(charger)) for charger in self._view().chargers])
+        view = self._view()
+        return json_answer([_explain(charger, encode(charger), view.timezone) for charger in view.chargers])
 
     async def _charger(self, request: web.Request) -> web.Response:
         charger = self._find_charger(request)
-        return _json(_explain(charger, encode(charger)))
+        return json_answer(_explain(charger, encode(charger), self._view().timezone))
 
     async def _meters(self, _request: web.Request) -> web.Response:
-        return _json(self._view().meters)
+        return json_answer(self._view().meters)
 
     async def _circuits(self, _request: web.Request) -> web.Response:
-        return _json(self._view().circuits)
+        return json_answer(self._view().circuits)
 
     async def _alarms(self, _request: web.Request) -> web.Response:
-        return _json(self._view().alarms)
+        return json_answer(self._view().alarms)
 
     async def _sessions(self, request: web.Request) -> web.Response:
         since, until = _moment(request, "since"), _moment(request, "until")
         limit = _number(request, "limit", default=100, largest=SESSIONS_MAX)
-        return _json(await asyncio.to_thread(self._ledger.sessions, since, until, limit))
+        return json_answer(await asyncio.to_thread(self._ledger.sessions, since, until, limit))
 
     async def _excursions(self, request: web.Request) -> web.Response:
         since, until = _moment(request, "since"), _moment(request, "until")
         limit = _number(request, "limit", default=100, largest=SESSIONS_MAX)
-        return _json(await asyncio.to_thread(self._ledger.excursions, since, until, limit))
+        return json_answer(await asyncio.to_thread(self._ledger.excursions, since, until, limit))
 
     async def _curtailment(self, request: web.Request) -> web.Response:
         first, last = _day(request, "since"), _day(request, "until")
-        return _json(await asyncio.to_thread(self._ledger.curtailment, first, last))
+        return json_answer(await asyncio.to_thread(self._ledger.curtailment, first, last))
 
     async def _session(self, request: web.Request) -> web.Response:
         wanted = request.match_info["session"]
         session = await asyncio.to_thread(self._ledger.session, wanted)
         if session is None:
             raise ApiError(404, "no-such-session", f"no session is called {wanted[:60]!r}")
-        return _json(session)
+        return json_answer(session)
 
     async def _why(self, request: web.Request) -> web.Response:
         charger = self._find_charger(request)
@@ -223,22 +236,28 @@ class StatusServer:
         chosen = [evse for evse in charger.evses if number is None or str(evse.number) == number]
         if not chosen:
             raise ApiError(404, "no-such-evse", f"{charger.id} has EVSEs 1 to {len(charger.evses)}, not {str(number)[:20]!r}")
-        at = _moment(request, "at")
-        if at is None:
-            return _json([_present(charger, evse, self._view().at_utc_ms) for evse in chosen])
+        view = self._view()
+        text = request.query.get("at")
+        if text is None:
+            return json_answer([_present(charger, evse, view) for evse in chosen])
+        try:
+            at = read_moment(text, view.timezone, view.at_utc_ms)
+        except ValueError as error:
+            raise ApiError(400, "bad-moment", f"at is {text[:40]!r}; allowed is {ALLOWED}") from error
         found = []
         for evse in chosen:
             name = EvseId(ChargerId(charger.id), evse.number)
             for kept in await asyncio.to_thread(self._ledger.limits, name, at, 1):
-                why = explain(str(name), kept.limit_ma, kept.reason)
-                found.append(_Limit(charger.id, evse.number, iso(kept.at_utc_ms), kept.limit_ma, kept.reason, why))
+                why = explain(str(name), kept.limit_ma, kept.reason, timezone=view.timezone)
+                words = f"{local(at, view.timezone)}: {why} So since {local(kept.at_utc_ms, view.timezone)}."
+                found.append(_Limit(charger.id, evse.number, iso(kept.at_utc_ms), kept.limit_ma, kept.reason, words))
         if not found:
-            raise ApiError(404, "not-recorded", f"no limit of {charger.id} is recorded before {iso(at)}")
-        return _json(found)
+            raise ApiError(404, "not-recorded", f"no limit of {charger.id} is recorded before {iso(at)}; 30 days are kept")
+        return json_answer(found)
 
     async def _uplink_status(self, _request: web.Request) -> web.Response:
         view = self._view()
-        return _json(
+        return json_answer(
             {
                 "connected": view.uplink_connected,
                 "detail": view.uplink_detail,
@@ -249,15 +268,15 @@ class StatusServer:
 
     async def _reload_now(self, _request: web.Request) -> web.Response:
         is_done, lines = await self._reload()
-        return _json({"applied": is_done, "lines": list(lines)}, status=200 if is_done else 409)
+        return json_answer({"applied": is_done, "lines": list(lines)}, status=200 if is_done else 409)
 
     async def _act(self, request: web.Request) -> web.Response:
         charger = self._find_charger(request)
         name = request.match_info["action"]
-        arguments, actor = _asked(await _body(request))
+        arguments, actor = _asked(await read_body(request))
         answer = await self._actions.request(charger.id, name, arguments, actor)
         body = {"charger": charger.id, "action": name, **encode(answer)}
-        return _json(body, status=_STATUSES.get(answer.outcome, 409))
+        return json_answer(body, status=_STATUSES.get(answer.outcome, 409))
 
     async def _summary(self) -> OutboxSummary | None:
         try:
@@ -277,20 +296,19 @@ class StatusServer:
 web_runner = web.AppRunner
 
 
-def _present(charger: ChargerView, evse: EvseView, at_utc_ms: int) -> _Limit:
-    why = explain(f"{charger.id}/{evse.number}", evse.commanded_ma, evse.reason, evse.limit_since_ms)
-    return _Limit(charger.id, evse.number, iso(at_utc_ms), evse.commanded_ma, evse.reason, why)
+def _present(charger: ChargerView, evse: EvseView, view: SiteView) -> _Limit:
+    name = f"{charger.id}/{evse.number}"
+    why = explain(name, evse.commanded_ma, evse.reason, evse.limit_since_ms, timezone=view.timezone)
+    return _Limit(charger.id, evse.number, iso(view.at_utc_ms), evse.commanded_ma, evse.reason, why)
 
 
-def _explain(charger: ChargerView, shown: dict[str, Any]) -> dict[str, Any]:
+def _explain(charger: ChargerView, shown: dict[str, Any], timezone: str) -> dict[str, Any]:
     """Add the sentence to each EVSE."""
     for evse, body in zip(charger.evses, shown["evses"], strict=True):
-        body["why"] = explain(f"{charger.id}/{evse.number}", evse.commanded_ma, evse.reason, evse.limit_since_ms)
+        body["why"] = explain(
+            f"{charger.id}/{evse.number}", evse.commanded_ma, evse.reason, evse.limit_since_ms, timezone=timezone
+        )
     return shown
-
-
-def _json(value: Any, status: int = 200) -> web.Response:
-    return web.json_response(encode(value), status=status, headers=HEADERS)
 
 
 async def _openapi(_request: web.Request) -> web.Response:
@@ -332,16 +350,6 @@ _STATUSES = {Outcome.ACCEPTED: 200, Outcome.TIMEOUT: 504}
 """What a charger did with a request, as HTTP says it; everything else is a conflict with the charger's own will."""
 
 
-async def _body(request: web.Request) -> dict[str, Any]:
-    try:
-        body = await request.json() if request.can_read_body else {}
-    except (ValueError, RecursionError) as error:
-        raise ApiError(400, "bad-body", "the body is not JSON") from error
-    if not isinstance(body, dict):
-        raise ApiError(400, "bad-body", "the body must be an object with `arguments` and `actor`")
-    return body
-
-
 def _asked(body: dict[str, Any]) -> tuple[list[tuple[str, str]], str]:
     """The arguments as text pairs, and who asks."""
     allowed = "`arguments` is an object of texts or lists of texts, or a list of [name, text] pairs"
@@ -363,14 +371,10 @@ async def _errors(request: web.Request, handler: Callable[[web.Request], Awaitab
     try:
         return await handler(request)
     except ApiError as error:
-        return _refusal(error.status, error.code, str(error))
+        return refusal(error.status, error.code, str(error))
     except web.HTTPException as error:
-        return _refusal(
+        return refusal(
             error.status, error.reason.lower().replace(" ", "-"), f"{request.method} {request.path[:80]}: {error.reason}"
         )
     except StoreError as error:
-        return _refusal(503, error.reason, str(error))
-
-
-def _refusal(status: int, code: str, message: str) -> web.Response:
-    return web.json_response({"error": {"code": code, "message": message}}, status=status, headers=HEADERS)
+        return refusal(503, error.reason, str(error))

@@ -23,6 +23,7 @@ class SiteCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         yield from self._circuits()
+        yield from self._limits()
         yield from self._meters()
         yield from self._chargers()
         yield from self._host()
@@ -31,17 +32,21 @@ class SiteCollector(Collector):
         names = ["circuit", "phase"]
         measured = GaugeMetricFamily("edgectl_circuit_current_amperes", "Measured current.", labels=names)
         limit = GaugeMetricFamily("edgectl_circuit_limit_amperes", "Limit of the conductor.", labels=names)
+        allowed = GaugeMetricFamily(
+            "edgectl_circuit_allowed_amperes", "Limit, or less where somebody outside says so.", labels=names
+        )
         headroom = GaugeMetricFamily("edgectl_circuit_headroom_amperes", "What chargers may share.", labels=names)
         over = GaugeMetricFamily("edgectl_circuit_over_limit_seconds", "How long it has been over its limit.", labels=["circuit"])
         for circuit in self._view.circuits:
             for phase in ALL_PHASES:
                 labels = [circuit.id, phase.name]
                 limit.add_metric(labels, circuit.limit_ma[phase] / 1000)
+                allowed.add_metric(labels, circuit.allowed_ma[phase] / 1000)
                 headroom.add_metric(labels, circuit.headroom_ma[phase] / 1000)
                 if circuit.measured_ma is not None:
                     measured.add_metric(labels, circuit.measured_ma[phase] / 1000)
             over.add_metric([circuit.id], circuit.over_limit_ms / 1000)
-        yield from (measured, limit, headroom, over)
+        yield from (measured, limit, allowed, headroom, over)
         held = ["circuit", "cause"]
         energy = CounterMetricFamily("edgectl_curtailed_energy_joules", "Held back from vehicles; an estimate.", labels=held)
         time = CounterMetricFamily("edgectl_curtailed_seconds", "Time of vehicles held back.", labels=held)
@@ -49,6 +54,16 @@ class SiteCollector(Collector):
             energy.add_metric([curtailed.circuit, curtailed.cause.value], curtailed.energy_wh * 3600)
             time.add_metric([curtailed.circuit, curtailed.cause.value], curtailed.held_ms / 1000)
         yield from (energy, time)
+
+    def _limits(self) -> Iterable[Metric]:
+        names = ["limit", "by", "state"]
+        left = GaugeMetricFamily("edgectl_external_limit_left_seconds", "Until a limit from outside ends.", labels=names)
+        holds = GaugeMetricFamily("edgectl_external_limit_info", "1 for each limit from outside.", labels=names)
+        for one in self._view.limits:
+            holds.add_metric([one.id, one.by, one.state], 1)
+            if one.until_utc_ms is not None:
+                left.add_metric([one.id, one.by, one.state], max(0, one.until_utc_ms - self._view.at_utc_ms) / 1000)
+        yield from (holds, left)
 
     def _meters(self) -> Iterable[Metric]:
         age = GaugeMetricFamily("edgectl_meter_age_seconds", "Age of the last reading with a value.", labels=["meter"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edgectl import __version__
+from edgectl.domain.external import LARGEST_MA, LARGEST_W, LONGEST_MS
 
 PATHS: dict[str, tuple[str, tuple[str, ...]]] = {
     "/api/v1/status": ("Everything the page shows, at one moment.", ()),
@@ -22,12 +23,20 @@ PATHS: dict[str, tuple[str, tuple[str, ...]]] = {
     "/api/v1/sessions/{session}": ("One session by its id.", ()),
     "/api/v1/why/{charger}": ("Why each EVSE of a charger may draw what it may.", ("at",)),
     "/api/v1/why/{charger}/{evse}": ("The same for one EVSE.", ("at",)),
+    "/api/v1/limits": ("Limits from outside: who set them, how much, until when, what holds then.", ()),
     "/api/v1/uplink": ("The connection to the backend and what is owed to it.", ()),
     "/metrics": ("Prometheus text exposition.", ()),
     "/healthz": ("200 while control periods complete, else 503.", ()),
     "/readyz": ("200 once everything has started, else 503.", ()),
 }
 """Path to what it answers and its query parameters. A test holds this against the routes."""
+
+
+ACTIONS: dict[tuple[str, str], str] = {
+    ("post", "/api/v1/limits"): "Set a limit on a circuit or charger, in place of an earlier one of this door.",
+    ("delete", "/api/v1/limits/{limit}"): "Lift a limit of this door.",
+}
+"""What needs the token: method and path to what it does."""
 
 
 def document() -> dict[str, Any]:
@@ -37,13 +46,24 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "edgectl",
             "version": __version__,
-            "description": "Read-only view of one site. Currents in milliamps, energy in watt-hours, moments in RFC 3339.",
+            "description": "One site: open to read, actions with a bearer token. Milliamps, watt-hours, moments in RFC 3339.",
         },
-        "paths": {path: {"get": _operation(path, summary, query)} for path, (summary, query) in PATHS.items()},
+        "paths": _paths(),
         "components": {
-            "responses": {"refused": {"description": "Refused; error.message says why.", "content": _content(_ERROR)}}
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "responses": {"refused": {"description": "Refused; error.message says why.", "content": _content(_ERROR)}},
         },
     }
+
+
+def _paths() -> dict[str, Any]:
+    found: dict[str, Any] = {path: {"get": _operation(path, summary, query)} for path, (summary, query) in PATHS.items()}
+    for (method, path), summary in ACTIONS.items():
+        operation = {**_operation(path, summary, ()), "security": [{"token": []}]}
+        if method == "post":
+            operation["requestBody"] = {"required": True, "content": _content(_LIMIT)}
+        found.setdefault(path, {})[method] = operation
+    return found
 
 
 def _operation(path: str, summary: str, query: tuple[str, ...]) -> dict[str, Any]:
@@ -65,6 +85,34 @@ def _content(schema: dict[str, Any]) -> dict[str, Any]:
     return {"application/json": {"schema": schema}}
 
 
+_AMOUNT: dict[str, Any] = {
+    "current_ma": {
+        "description": "Per phase: one number, or L1, L2 and L3.",
+        "anyOf": [
+            {"type": "integer", "minimum": 0, "maximum": LARGEST_MA},
+            {
+                "type": "object",
+                "properties": {name: {"type": "integer", "minimum": 0, "maximum": LARGEST_MA} for name in ("L1", "L2", "L3")},
+                "required": ["L1", "L2", "L3"],
+                "additionalProperties": False,
+            },
+        ],
+    },
+    "power_w": {"description": "Over all phases.", "type": "integer", "minimum": 0, "maximum": LARGEST_W},
+}
+_LIMIT: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "circuit": {"type": "string"},
+        "charger": {"type": "string"},
+        **_AMOUNT,
+        "until": {"type": "string", "format": "date-time"},
+        "for_s": {"type": "integer", "minimum": 1, "maximum": LONGEST_MS // 1_000},
+        "then": {"description": "What holds after its end.", "type": "object", "properties": _AMOUNT},
+        "actor": {"description": "Who wants this.", "type": "string"},
+    },
+    "additionalProperties": False,
+}
 _ERROR: dict[str, Any] = {
     "type": "object",
     "properties": {

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from edgectl.domain.phases import Phase
-from edgectl.domain.reasons import Cause, Input, Reason
+from edgectl.domain.reasons import Authority, Cause, Input, Reason
 from edgectl.domain.units import MilliAmps, Millis
+from edgectl.status.moments import local_minutes
 
 
-def explain(name: str, limit_ma: MilliAmps | None, reason: Reason, since_ms: Millis | None = None) -> str:
+def explain(
+    name: str, limit_ma: MilliAmps | None, reason: Reason, since_ms: Millis | None = None, *, timezone: str = "UTC"
+) -> str:
     """E.g. "CP-01/1 may draw 9.0 A because hall L2 is full: limit 125 A, other loads 61.2 A ..."."""
     if reason.cause is Cause.IDLE or limit_ma is None:
         return f"{name}: no vehicle is charging here; only the charger's own fallback stands."
     may = f"{name} may draw {amps(limit_ma)}" if limit_ma > 0 else f"{name} waits at 0 A"
-    sentence = f"{may} {_because(reason)}."
+    sentence = f"{may} {_because(reason, timezone)}."
     return sentence if since_ms is None else f"{sentence} Set {_seconds(since_ms)} ago."
 
 
-def _because(reason: Reason) -> str:
+def _because(reason: Reason, timezone: str) -> str:
     inputs = {item.name: item for item in reason.inputs}
     place = _place(reason)
     facts = _facts(inputs)
@@ -27,6 +30,11 @@ def _because(reason: Reason) -> str:
             return "because the vehicle takes no more; the rest was released to others"
         case Cause.CIRCUIT:
             return f"because {place} is full: {facts}"
+        case Cause.EXTERNAL:
+            return f"because {_outside(reason, inputs, timezone)}" + (f": {facts}" if facts else "")
+        case Cause.TURN if reason.authority is Authority.EXTERNAL:
+            words = _outside(reason, inputs, timezone)
+            return f"because others are served first of what is allowed: {words}" + (f"; {facts}" if facts else "")
         case Cause.TURN:
             return f"because not every vehicle's minimum fits on {place} and others are served first: {facts}"
         case Cause.METER_LOST:
@@ -34,8 +42,14 @@ def _because(reason: Reason) -> str:
                 f"because the meter of {reason.circuit} is silent{_age(inputs.get('meter-silent'))}, so only the fallback is safe"
             )
         case Cause.CHARGER_SILENT:
-            return "because the charger is not connected; what it may draw at worst is kept free for it"
+            kept = inputs.get("reserved")
+            silent = "" if kept is None or kept.age_ms is None else f" for {_seconds(kept.age_ms)}"
+            free = "what it may draw at worst is" if kept is None else f"{_quantity(kept)}, what it may draw at worst, are"
+            falls = "" if (fallback := inputs.get("fallback")) is None else f", and it falls to {_quantity(fallback)} by itself"
+            return f"because the charger has not been reachable{silent}; {free} kept free for it{falls}"
         case Cause.UNCONFIRMED:
+            if reason.authority is Authority.EXTERNAL:
+                return f"for the moment, until all lower limits are confirmed; {_outside(reason, inputs, timezone)}"
             return f"for the moment: {place} has room for more once all lower limits are confirmed"
         case Cause.DRILL:
             return "because a drill finds out what the charger does with a limit"
@@ -43,6 +57,15 @@ def _because(reason: Reason) -> str:
             return "for the moment: there is room for more, and it is given when it has lasted for a while"
         case _:
             return f"({reason.cause.value})"
+
+
+def _outside(reason: Reason, inputs: dict[str, Input], timezone: str) -> str:
+    """Whose limit, on what, how much, until when."""
+    limit = inputs.get("external-limit")
+    place = "this charger" if reason.circuit is None else _place(reason)
+    much = "" if limit is None else f" to {_quantity(limit)}"
+    until = "" if reason.until_utc_ms is None else f" until {local_minutes(reason.until_utc_ms, timezone)}"
+    return f"{reason.by} limits {place}{much}{until}"
 
 
 def _place(reason: Reason) -> str:
@@ -54,7 +77,7 @@ def _place(reason: Reason) -> str:
 def _facts(inputs: dict[str, Input]) -> str:
     parts = []
     if (limit := inputs.get("limit")) is not None:
-        parts.append(f"limit {_quantity(limit)}")
+        parts.append(f"{'limit of the file' if 'external-limit' in inputs else 'limit'} {_quantity(limit)}")
     if (other := inputs.get("other-loads")) is not None:
         parts.append(f"other loads {_quantity(other)}{_age(other)}")
     if (reserved := inputs.get("reserved")) is not None and reserved.value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
@@ -21,24 +21,27 @@ class StateMemory:
         self._file = StateFile(path)
         self._lock = threading.Lock()
         self._waiting: dict[tuple[str, str], dict[str, object]] = {}
+        self._written: Future[bool] = Future()
+        """Of those that wait: whether they got there."""
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="state-file")
         self._is_failing = False
 
     def recall(self, kind: str) -> dict[str, dict[str, object]]:
         return self._file.all(kind)
 
-    def remember(self, kind: str, key: str, document: dict[str, object]) -> None:
+    def remember(self, kind: str, key: str, document: dict[str, object]) -> Future[bool]:
         with self._lock:
             is_first = not self._waiting
             self._waiting[kind, key] = document
-        if is_first:
-            self._writer.submit(self._write)
+            if is_first:
+                self._written = self._writer.submit(self._write)
+            return self._written
 
     def close(self) -> None:
         """Write what waits."""
         self._writer.shutdown(wait=True)
 
-    def _write(self) -> None:
+    def _write(self) -> bool:
         with self._lock:
             waiting, self._waiting = self._waiting, {}
         try:
@@ -49,7 +52,8 @@ class StateMemory:
             if not self._is_failing:
                 log.warning("state_file_lost", reason=str(error))
             self._is_failing = True
-        else:
-            if self._is_failing:
-                log.info("state_file_back")
-            self._is_failing = False
+            return False
+        if self._is_failing:
+            log.info("state_file_back")
+        self._is_failing = False
+        return True

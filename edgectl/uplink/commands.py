@@ -1,18 +1,23 @@
 """The door for commands: who gets in, who is told why not. Pure, apart from remembering which ids have been here.
 
 A command is refused when it is retained (it would run again after every restart), expired, dated in the future, repeated, or
-not readable. ``ping`` is answered; every other command is known by no one yet and answered ``not-supported``.
+not readable. ``ping`` is answered here. What is in ``COMMANDS`` becomes an event, and what the core decides is the answer. Every
+other command is known by no one yet and answered ``not-supported``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
+from edgectl.domain.decisions import ActionAnswered
+from edgectl.domain.events import Event, LimitRequested, Outcome
+from edgectl.domain.external import LimitSource, WishError, read_wish
 from edgectl.domain.time import Instant, utc_ms
 from edgectl.domain.units import Millis, UtcMillis
 from edgectl.uplink.codec import UnreadableError, decode, encode, shown
@@ -47,6 +52,24 @@ class _Envelope(msgspec.Struct):
 
 _envelopes = msgspec.json.Decoder(_Envelope)
 
+MakeEvent: TypeAlias = Callable[[str], Event]
+"""Given the id under which the answer will come."""
+
+
+def _set_limit(envelope: _Envelope) -> MakeEvent:
+    wish = read_wish(envelope.args)
+    issued_utc_ms = utc_ms(envelope.issued_at)
+
+    def make(action_id: str) -> Event:
+        return LimitRequested(action_id, LimitSource.BACKEND, envelope.actor, wish, envelope.id, issued_utc_ms)
+
+    return make
+
+
+COMMANDS: Final[dict[str, Callable[[_Envelope], MakeEvent]]] = {"set-limit": _set_limit}
+"""What each command is to the core. They raise ``WishError`` for arguments that cannot be understood."""
+_STATUSES: Final = {Outcome.ACCEPTED: "done", Outcome.REJECTED: "refused"}
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -58,6 +81,15 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """A command that passed the door."""
+
+    make: MakeEvent
+    answer: Callable[[ActionAnswered], Answer]
+    """What goes back once it is known what became of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Handled:
     """What became of one command."""
 
@@ -65,10 +97,13 @@ class Handled:
     """None when it could not be read and nobody asked for an answer."""
     refusal: str = ""
     """Why it did not pass the door, in words; empty when it did."""
+    order: Order | None = None
+    """What is to be done; its outcome will be the answer."""
 
 
 class CommandDoor:
-    """Remembers the commands of one process. Not over a restart: what is answered here changes nothing, so twice is once."""
+    """Remembers the commands of one process. Not over a restart: what is answered here changes nothing, so twice is once, and the
+    core knows the last command of each limit."""
 
     def __init__(self, topics: Topics) -> None:
         self._topics = topics
@@ -92,8 +127,25 @@ class CommandDoor:
         self._expiry_utc_ms[envelope.id] = expires_utc_ms
         if name == "ping":
             return Handled(self._answer(message, envelope.actor, envelope.id, "done", None, ""))
+        if name in COMMANDS:
+            return self._order(name, envelope, message)
         words = f"this gateway does not know the command {shown(name)!r}"
         return Handled(self._answer(message, envelope.actor, envelope.id, "refused", "not-supported", words))
+
+    def _order(self, name: str, envelope: _Envelope, message: Message) -> Handled:
+        try:
+            make = COMMANDS[name](envelope)
+        except WishError as error:
+            answer = self._answer(message, envelope.actor, envelope.id, "refused", "bad-arguments", str(error))
+            return Handled(answer, f"cmd/{name} of {shown(envelope.actor)}: {shown(str(error))}")
+
+        def answered(found: ActionAnswered) -> Answer:
+            status = _STATUSES.get(found.outcome, "failed")
+            result = None if found.outcome is Outcome.REJECTED else dict(found.detail)
+            code = found.status or (None if status == "done" else found.outcome.value)
+            return self._answer(message, envelope.actor, envelope.id, status, code, found.problem, result)
+
+        return Handled(None, order=Order(make, answered))
 
     def _why_not(
         self, message: Message, id_: str, issued_utc_ms: UtcMillis, expires_utc_ms: UtcMillis, now: Instant
@@ -114,11 +166,20 @@ class CommandDoor:
             return "busy", f"{REMEMBERED_COUNT} commands have not expired yet; send this one again later"
         return None
 
-    def _answer(self, message: Message, actor: str, id_: str | None, status: str, code: str | None, reason: str) -> Answer:
+    def _answer(
+        self,
+        message: Message,
+        actor: str,
+        id_: str | None,
+        status: str,
+        code: str | None,
+        reason: str,
+        result: dict[str, str] | None = None,
+    ) -> Answer:
         correlation_data = message.correlation_data
         if correlation_data is not None and len(correlation_data) > MAX_CORRELATION_BYTES:
             correlation_data = None
-        body = {"id": id_, "status": status, "code": code, "reason": reason, "result": None}
+        body = {"id": id_, "status": status, "code": code, "reason": reason, "result": result}
         return Answer(self._topics.answer(message.response_topic, actor), encode(body), correlation_data)
 
 

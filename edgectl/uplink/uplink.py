@@ -15,15 +15,15 @@ from typing import Final, Literal
 
 import structlog
 
-from edgectl.domain.decisions import PublishState
-from edgectl.domain.events import InputRefused, PublishRefused, UplinkChanged
+from edgectl.domain.decisions import ActionAnswered, PublishState
+from edgectl.domain.events import InputRefused, Outcome, PublishRefused, UplinkChanged
 from edgectl.domain.ids import SiteId
 from edgectl.domain.settings import MqttSettings
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis, UtcMillis
-from edgectl.ports import Clock, Inbox, Outbox, OutboxRow
+from edgectl.ports import Actions, Clock, Inbox, Outbox, OutboxRow
 from edgectl.uplink.codec import encode, parse_receipt, refused, shown, status_payload
-from edgectl.uplink.commands import CommandDoor
+from edgectl.uplink.commands import Answer, CommandDoor
 from edgectl.uplink.desk import OutboxDesk
 from edgectl.uplink.live import LiveMessage, LiveMessages
 from edgectl.uplink.topics import Door, Topics
@@ -86,7 +86,10 @@ class Uplink:
         clock: Clock,
         transport: MqttTransport | None,
         random: random.Random,
+        actions: Actions | None = None,
     ) -> None:
+        self._actions = actions
+        """Who carries commands out; without one they are answered ``failed``."""
         self._settings = settings
         self._transport = transport if settings is not None else None
         self._identity = {"epoch": epoch, "boot_id": boot_id, "version": version}
@@ -419,13 +422,20 @@ class Uplink:
         handled = self._door.receive(name, message, now)
         if handled.refusal:
             self._refuse(refused(handled.refusal), now)
-        answer = handled.answer
-        if answer is not None:
-            self._live.note(
-                LiveMessage(
-                    answer.topic, answer.payload, is_retained=False, correlation_data=answer.correlation_data, is_state=False
-                )
+        order = handled.order
+        if order is not None and self._actions is not None:
+            self._actions.begin(order.make, lambda found: self._tell(order.answer(found)))
+        elif order is not None:
+            self._tell(order.answer(ActionAnswered("", Outcome.NOT_SUPPORTED, problem="nobody here carries commands out")))
+        if handled.answer is not None:
+            self._tell(handled.answer)
+
+    def _tell(self, answer: Answer) -> None:
+        if not self._is_closed:
+            note = LiveMessage(
+                answer.topic, answer.payload, is_retained=False, correlation_data=answer.correlation_data, is_state=False
             )
+            self._live.note(note)
             self._news.set()
 
     def _refuse(self, refusal: InputRefused, now: Instant) -> None:

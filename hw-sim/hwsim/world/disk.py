@@ -184,10 +184,13 @@ class SimMemory:
     def __init__(self) -> None:
         self._documents: dict[str, dict[str, dict[str, object]]] = {}
 
-    def remember(self, kind: str, key: str, document: dict[str, object]) -> None:
+    def remember(self, kind: str, key: str, document: dict[str, object]) -> Future[bool]:
         if kind not in KINDS:
             raise KeyError(kind)
         self._documents.setdefault(kind, {})[key] = document
+        written: Future[bool] = Future()
+        written.set_result(True)
+        return written
 
     def recall(self, kind: str) -> dict[str, dict[str, object]]:
         return dict(self._documents.get(kind, {}))

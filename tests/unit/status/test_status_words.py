@@ -79,8 +79,9 @@ def test_metrics_parse_and_carry_base_units() -> None:
 
 def test_the_api_description_names_parameters_of_every_path() -> None:
     for path, item in openapi.document()["paths"].items():
-        named = {parameter["name"] for parameter in item["get"]["parameters"] if parameter["in"] == "path"}
-        assert named == {part[1:-1] for part in path.split("/") if part.startswith("{")}
+        for operation in item.values():
+            named = {parameter["name"] for parameter in operation["parameters"] if parameter["in"] == "path"}
+            assert named == {part[1:-1] for part in path.split("/") if part.startswith("{")}
 
 
 @given(st.integers(-(10**6), 10**6), st.integers(-(10**6), 10**6), st.integers(-(10**6), 10**6))

@@ -61,7 +61,7 @@ def test_the_answer_goes_to_the_response_topic_with_the_correlation_data() -> No
 
 
 def test_every_other_command_is_not_supported() -> None:
-    handled = CommandDoor(TOPICS).receive("set-limit", command(), NOW)
+    handled = CommandDoor(TOPICS).receive("set-target", command(), NOW)
     assert said(handled.answer)["status"] == "refused"
     assert said(handled.answer)["code"] == "not-supported"
     assert handled.refusal == ""
