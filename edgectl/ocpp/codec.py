@@ -48,8 +48,12 @@ class Codec(Protocol):
     def naming_action(self) -> str | None:
         """The call in whose answer we name a transaction; None where the station names its own."""
 
+    @property
+    def is_warm(self) -> bool:
+        """What is slow the first time has been done."""
+
     def warm(self) -> None:
-        """Do what is slow the first time, now."""
+        """Do it now; may be called in a thread."""
 
     def decode(self, call: Call, payload: Payload) -> Event | DecodeProblem: ...
     def encode_answer(self, answer: Answer, call: Call, now: Instant) -> Payload: ...

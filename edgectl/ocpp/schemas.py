@@ -2,15 +2,14 @@
 
 Our own messages must satisfy them. What chargers send is only compared with them: a deviation is counted and named, and the
 codecs read on. They are the schemas shipped with the ``ocpp`` package, compiled by ``fastjsonschema`` on first use: 1 to 11 ms
-each for 1.6 and up to 105 ms for the largest of 2.1 on a desktop core, so ``warm`` compiles the usual ones before any charger
-is connected.
+each for 1.6 and up to 105 ms for the largest of 2.1 on a desktop core, so ``warm`` compiles the usual ones of a version before
+a charger speaks it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any
@@ -30,9 +29,13 @@ class Schemas:
         self._validators: dict[str, Callable[[object], object] | None] = {}
 
     def warm(self, actions: Iterable[str]) -> None:
-        """Compile these requests now; it blocks, so call it before serving."""
+        """Compile these requests now; it blocks, so call it before serving, or in a thread."""
         for action in actions:
             self._validator(action + self._request_suffix)
+
+    def is_warm(self, actions: Iterable[str]) -> bool:
+        """They are compiled already, by whomever."""
+        return all((self._package, action + self._request_suffix) in _compiled for action in actions)
 
     def has_request(self, action: str) -> bool:
         """Whether the standard has this action, in either direction."""
@@ -70,12 +73,16 @@ class Schemas:
         return file if is_name and file.is_file() else None
 
 
-@cache
+_compiled: dict[tuple[str, str], Callable[[object], object]] = {}
+"""Once per process: the validators are pure, and a simulation starts many servers."""
+
+
 def _compile(package: str, name: str) -> Callable[[object], object]:
-    """Once per process: the validators are pure, and a simulation starts many servers."""
-    schema = json.loads((resources.files(package) / f"{name}.json").read_text(encoding="utf-8-sig"))
-    compiled: Callable[[object], object] = fastjsonschema.compile(_without_multiples(schema))
-    return compiled
+    found = _compiled.get((package, name))
+    if found is None:
+        schema = json.loads((resources.files(package) / f"{name}.json").read_text(encoding="utf-8-sig"))
+        found = _compiled[package, name] = fastjsonschema.compile(_without_multiples(schema))
+    return found
 
 
 def _without_multiples(schema: Any) -> Any:

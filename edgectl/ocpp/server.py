@@ -45,6 +45,12 @@ REFUSALS_REMEMBERED_MAX = 256
 """Refused identities whose last reason is remembered, so that each is logged once per change."""
 
 
+def compile_schemas() -> None:
+    """Those of every version, now: for a simulation, where no thread may do it meanwhile."""
+    for codec in (V16(), V201(), V21()):
+        codec.warm()
+
+
 class OcppServer:
     """The OCPP edge.
 
@@ -90,6 +96,7 @@ class OcppServer:
         self._turns: dict[str, asyncio.Lock] = {}
         self._waiting: Counter[str] = Counter()
         self._refusals: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._warming: dict[str, asyncio.Task[None]] = {}
         self._is_stopping = False
 
     # --- life --------------------------------------------------------------------------------------------------------
@@ -101,8 +108,6 @@ class OcppServer:
             OSError: an address is taken or not ours.
             ValueError: a listener cannot be served as configured.
         """
-        for codec in self._codecs.values():
-            codec.warm()
         self._doors = await self._opened(self._settings.listeners)
 
     async def stop(self) -> None:
@@ -217,6 +222,8 @@ class OcppServer:
             words = f"no common subprotocol: offered {offered_subprotocols(connection)}, served {', '.join(self._codecs)}"
             await self._turn_away(connection, peer, words, CloseCode.PROTOCOL_ERROR)
             return
+        if not codec.is_warm:
+            await self._warm(codec)
         key = peer.charger.casefold()
         if self._waiting[key] >= WAITING_PER_CHARGER_MAX:
             await self._turn_away(connection, peer, "too many connections with this id", CloseCode.TRY_AGAIN_LATER)
@@ -236,6 +243,14 @@ class OcppServer:
             await self._turn_away(connection, peer, refusal, CloseCode.POLICY_VIOLATION)
         elif link is not None:
             await self._run(key, link)
+
+    async def _warm(self, codec: Codec) -> None:
+        """Only what is spoken here is compiled, when the first charger speaks it; all of it takes seconds on a small gateway."""
+        if codec.subprotocol not in self._warming:
+            self._warming[codec.subprotocol] = asyncio.create_task(
+                asyncio.to_thread(codec.warm), name=f"warm-{codec.subprotocol}"
+            )
+        await asyncio.shield(self._warming[codec.subprotocol])
 
     def _assumed_version(self, connection: WatchedConnection, peer: Peer) -> str:
         """For a charger that offers nothing, what the site's file says it speaks; never for one that offers something else."""

@@ -25,6 +25,8 @@ _OURS = frozenset(
     }
 )  # fmt: skip
 
+_WARMED = (*inbound.READERS, "SetChargingProfile", "TriggerMessage", "RemoteStopTransaction")
+
 
 class V16:
     """``ocpp.codec.Codec`` for OCPP 1.6J. ``accepted_vendors``: vendor ids whose DataTransfer is accepted."""
@@ -38,9 +40,13 @@ class V16:
         self._accepted_vendors = frozenset(vendor.casefold() for vendor in accepted_vendors)
         self._schemas = Schemas("ocpp.v16.schemas")
 
+    @property
+    def is_warm(self) -> bool:
+        return self._schemas.is_warm(_WARMED)
+
     def warm(self) -> None:
         """Compile the schemas of what every charger sends and what we send to every charger (about 50 ms on a desktop core)."""
-        self._schemas.warm([*inbound.READERS, "SetChargingProfile", "TriggerMessage", "RemoteStopTransaction"])
+        self._schemas.warm(_WARMED)
 
     def decode(self, call: Call, payload: Payload) -> Event | DecodeProblem:
         reader = inbound.READERS.get(call.action)

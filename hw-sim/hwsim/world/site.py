@@ -24,6 +24,7 @@ from edgectl.domain.phases import Phase, Phases
 from edgectl.domain.settings import Listener, MqttSettings, OcppSettings, Settings
 from edgectl.domain.site import Charger, Circuit, Meter, Site, Token
 from edgectl.domain.time import Instant
+from edgectl.ocpp.server import compile_schemas
 from hwsim.models.building import Building
 from hwsim.models.car import TOKENS, random_car
 from hwsim.models.depot import CircuitModel, Depot
@@ -213,6 +214,7 @@ class World:
         )
         self._store = store
         self._told.clear()
+        compile_schemas()
         self.daemon = Daemon(self.settings, parts)
         await self.loop.run_as(f"edgectl-{self.report.restarts}", self.daemon.start())
 

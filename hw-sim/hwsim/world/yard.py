@@ -26,6 +26,7 @@ from edgectl.domain.settings import ChargerAccess, Listener, MqttSettings, OcppS
 from edgectl.domain.site import Charger, Circuit, Meter, Site, Token
 from edgectl.domain.time import Instant
 from edgectl.domain.views import ChargerView
+from edgectl.ocpp.server import compile_schemas
 from hwsim.models.building import Building
 from hwsim.models.car import TOKENS, Car
 from hwsim.models.depot import CircuitModel, Depot
@@ -203,6 +204,7 @@ class Yard:
             trace=self._trace,
         )
         self._store = store
+        compile_schemas()
         self.daemon = Daemon(settings, parts)
         await self.loop.run_as(f"edgectl-{self._starts}", self.daemon.start())
 
