@@ -42,6 +42,10 @@ class SessionBook:
         id_ = self._at.get(evse)
         return None if id_ is None else self.open.get(id_)
 
+    def all_at(self, evse: EvseId) -> list[Session]:
+        """All open sessions of an EVSE: one, unless messages come out of order."""
+        return [session for session in self.open.values() if session.evse == evse]
+
     def find(self, charger: ChargerId, transaction: TransactionRef | None) -> Session | None:
         """An open or recent session by the charger's own reference."""
         return None if transaction is None else self._known(self._by_reference.get((charger, transaction)))
@@ -101,7 +105,9 @@ class SessionBook:
         known = self.open.get(session.id)
         self.open[session.id] = session
         if known is None or known.evse_number != session.evse_number or known.start_key != session.start_key:
-            self._at[session.evse] = session.id
+            here = self.at(session.evse)
+            if here is None or here.started_utc_ms <= session.started_utc_ms:
+                self._at[session.evse] = session.id
             self._index(session)
 
     def close(self, session: Session, mono_ms: Millis | None = None) -> None:
@@ -109,6 +115,8 @@ class SessionBook:
         gone = self.open.pop(session.id, None)
         if gone is not None and self._at.get(gone.evse) == session.id:
             del self._at[gone.evse]
+            for other in self.all_at(gone.evse):
+                self._at[other.evse] = other.id
         self.recent[session.id] = session
         if mono_ms is not None:
             self.closed_mono_ms[session.id] = mono_ms

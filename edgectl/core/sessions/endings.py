@@ -30,6 +30,8 @@ _PROVISIONAL = {"start-missing", "orphan-stop"}
 _DERIVED = {"meter-start-derived"}
 _DOUBTS = frozenset({"energy-unknown", "energy-estimated", "meter-stop-missing"})
 """What a session is flagged with that was closed without a register that could be billed."""
+_GUESSED = frozenset({"stop-missing", "register-backwards", "clock-backwards"})
+"""What came of guessing an end."""
 
 
 class Endings:
@@ -67,7 +69,9 @@ class Endings:
             return [*self._orphan(event, key, source, now), reply]
         if session.id not in self._book.open:
             # A repeat, or a second opinion after the end: the end is sticky.
-            return [reply] if session.stop_key == key else [evidence.message(event.call, session.id, now), reply]
+            if session.stop_key == key:
+                return [reply]
+            return [*self._own_end(session, event, key, source, now), evidence.message(event.call, session.id, now), reply]
         meter_stop_wh = event.meter_stop_wh
         if meter_stop_wh is None:
             meter_stop_wh = next((s.energy_wh for s in reversed(event.samples) if s.energy_wh is not None), None)
@@ -93,6 +97,29 @@ class Endings:
             key=key,
         )
         return [*closed, evidence.message(event.call, session.id, now), reply]
+
+    def _own_end(self, session: Session, event: TransactionEnded, key: str, source: Source, now: Instant) -> list[Decision]:
+        """What a charger says of an end that we had guessed when the next start came before it: better than the guess, once."""
+        register_wh = event.meter_stop_wh
+        if register_wh is None:
+            register_wh = next((s.energy_wh for s in reversed(event.samples) if s.energy_wh is not None), None)
+        if "stop-missing" not in session.flags or session.stop_key or register_wh is None:
+            return []
+        ended_utc_ms, clock_flags = evidence.credible(event.reported_utc_ms, source.clock_offset_ms, now)
+        if ended_utc_ms < session.started_utc_ms:
+            ended_utc_ms = max(now.utc_ms, session.started_utc_ms)
+            clock_flags = clock_flags | {"clock-backwards"}
+        ended = replace(
+            session,
+            ended_utc_ms=ended_utc_ms,
+            ended_reported_utc_ms=event.reported_utc_ms,
+            meter_stop_wh=register_wh,
+            last_utc_ms=max(session.last_utc_ms, ended_utc_ms),
+            stop_reason=event.reason,
+            flags=evidence.merged(tuple(flag for flag in session.flags if flag not in _GUESSED), clock_flags | {"closed-late"}),
+            stop_key=key,
+        )
+        return self._settle(ended, ended.meter_last_wh, source, now)
 
     def close(
         self,

@@ -82,8 +82,9 @@ class Sessions:
             return [*self._endings.complete_start(known, event, key, source, now), reply]
 
         decisions: list[Decision] = []
-        left_open = self._book.at(EvseId(charger, event.evse_number))
-        if left_open is not None:
+        for left_open in self._book.all_at(EvseId(charger, event.evse_number)):
+            if "start-missing" in left_open.flags and started_utc_ms < left_open.started_utc_ms:
+                continue  # told out of order: what we know by its values alone runs now, and this was before it
             # The charger begins anew without having told the end: its register at the new start is the best end we have.
             decisions += self._endings.close(
                 left_open,

@@ -151,12 +151,15 @@ class Fuzzer:
 
     def _judge(self, station: _Station, line: Line, texts: list[str]) -> None:
         """Exactly one answer where one is owed, with the id that was asked with; nothing else that could be taken for one."""
-        answers = []
+        answers: list[list[Any]] = []
+        complaints: list[list[Any]] = []
         for text in texts:
             text.encode()
             frame = json.loads(text)
             if frame[0] == 2:
                 station.own_calls.append(frame[1])
+            elif frame[0] == 5:  # about an answer of the station's own, which was none
+                complaints.append(frame)
             else:
                 answers.append(frame)
         del station.own_calls[:-4]
@@ -165,6 +168,11 @@ class Fuzzer:
         parts = _parsed(self.frame)
         is_frame = isinstance(parts, list) and bool(parts) and _is_bounded(parts, self.frame)
         owed = int(bool(self.frame.strip()) and (not is_frame or parts[0] == 2))
+        is_answer = is_frame and parts[0] == 3
+        promise(
+            len(complaints) <= is_answer and all(one[1] == parts[1] for one in complaints),
+            f"said of no answer that it was none: {complaints}",
+        )
         promise(len(answers) == owed, f"{owed} answers are owed and {len(answers)} given: {answers}")
         for answer in answers:
             self._judge_answer(station, parts, answer)

@@ -231,3 +231,53 @@ def test_a_number_a_charger_has_made_up_is_not_given_out_again() -> None:
     bench.wait(7_200)
     assert kept(bench.start("A", meter_wh=5_000)).transaction == "2"
     assert made_up.transaction == "1"
+
+
+def began(bench: Bench, name: str, meter_wh: int, at_ms: int) -> list[Decision]:
+    call = bench.call("A", "TransactionEvent")
+    return bench.put(TransactionStarted(call, 1, 1, IdToken(TAG), meter_wh, at_ms, transaction=TransactionRef(name)))
+
+
+def test_an_earlier_transaction_told_late_does_not_end_the_one_that_runs() -> None:
+    bench = bench_of()
+    before_ms = bench.utc_ms
+    bench.wait(300)
+    running = kept(values(bench, 1_183, "tx-2"))
+    bench.wait(10)
+    began(bench, "tx-1", 1_000, before_ms)
+    (evse,) = bench.controller.picture(bench.now).chargers[0].evses
+    assert evse.session == running.id, "the one that runs is the one that gets current"
+    ended = kept(bench.stop("A", "tx-1", meter_wh=1_000))
+    assert (ended.energy_wh, ended.status) == (0, SessionStatus.COMPLETED)
+    began(bench, "tx-2", 1_000, before_ms + 6_000)
+    bench.wait(300)
+    closed = kept(bench.stop("A", "tx-2", meter_wh=1_549))
+    assert (closed.id, closed.energy_wh) == (running.id, 549)
+    assert bench.controller.picture(bench.now).open_session_count == 0
+
+
+def test_the_next_start_ends_what_was_told_late_and_never_ended() -> None:
+    bench = bench_of()
+    before_ms = bench.utc_ms
+    bench.wait(300)
+    values(bench, 1_183, "tx-2")
+    began(bench, "tx-1", 1_000, before_ms)
+    bench.wait(300)
+    began(bench, "tx-3", 1_500, bench.utc_ms)
+    assert bench.controller.picture(bench.now).open_session_count == 1
+
+
+def test_a_stop_that_comes_after_the_next_start_is_better_than_the_guess() -> None:
+    bench = bench_of()
+    began(bench, "tx-1", 1_000, bench.utc_ms)
+    bench.wait(600)
+    ended_ms = bench.utc_ms
+    guessed = records(BillKept, began(bench, "tx-2", 1_700, bench.utc_ms))[0]
+    bench.wait(5)
+    told = bench.stop("A", "tx-1", meter_wh=1_650, reported_utc_ms=ended_ms)
+    closed = kept(told)
+    (bill,) = records(BillKept, told)
+    assert (guessed.rev, bill.rev, bill.session) == (1, 2, guessed.session)
+    assert (closed.energy_wh, closed.ended_utc_ms, closed.flags) == (650, ended_ms, ("closed-late",))
+    assert records(BillKept, bench.stop("A", "tx-1", meter_wh=1_650, reported_utc_ms=ended_ms)) == []
+    assert records(BillKept, bench.stop("A", "tx-1", meter_wh=1_900)) == [], "and that is its end"
