@@ -11,7 +11,7 @@ import os
 import random
 import secrets
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from edgectl import __version__
 from edgectl import config as site_file
 from edgectl.authority import LocalAuthority
 from edgectl.core.controller import REMEMBERED, Controller
+from edgectl.core.exports.render import render
 from edgectl.core.proof import Case, Failure, ProofReport
 from edgectl.core.proof import prove as prove_site
 from edgectl.domain.decisions import SignCertificate
@@ -149,6 +150,7 @@ class Daemon:
             health=self.health.health,
             uplink=self.uplink.status,
             reload=self.reload_from_file,
+            export=self._export,
             actions=self.actions,
             web=settings.web,
             credentials=parts.credentials,
@@ -158,6 +160,10 @@ class Daemon:
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._has_failed = False
+
+    def _export(self, wanted: Mapping[str, str]) -> tuple[str, str]:
+        found = render(self._parts.store.sessions, self.settings.site, wanted)
+        return found.media_type, found.text
 
     def _site_root(self) -> bytes | None:
         return self._authority.root_pem(self._parts.clock.now()) if self._authority is not None else None

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 
 DEFAULT_SOCKET = "/run/edgectl/api.sock"
 TIMEOUT_S = 10.0
+LONG_TIMEOUT_S = 300.0
 
 
 class DaemonError(Exception):
@@ -50,6 +51,15 @@ class Daemon:
         path = "/api/v1/" + "/".join(quote(part, safe="") for part in parts)
         return self._ask("GET", path + (f"?{urlencode(given)}" if given else ""))
 
+    def text(self, *parts: str, **query: str | None) -> str:
+        """The same where the answer is text for people or other programs; patient, because it may be long."""
+        given = {name: value for name, value in query.items() if value is not None}
+        path = "/api/v1/" + "/".join(quote(part, safe="") for part in parts)
+        content, is_fine = self._answer("GET", path + (f"?{urlencode(given)}" if given else ""), None, LONG_TIMEOUT_S)
+        if not is_fine:
+            self._found(content)  # a refusal says why
+        return content.decode("utf-8")
+
     def post(self, *parts: str, body: dict[str, Any] | None = None, timeout_s: float = TIMEOUT_S) -> Any:
         path = "/api/v1/" + "/".join(quote(part, safe="") for part in parts)
         return self._ask("POST", path, None if body is None else json.dumps(body), timeout_s)
@@ -59,15 +69,21 @@ class Daemon:
         return self._ask("DELETE", path + (f"?{urlencode(query)}" if query else ""))
 
     def _ask(self, method: str, path: str, body: str | None = None, timeout_s: float = TIMEOUT_S) -> Any:
+        content, _ = self._answer(method, path, body, timeout_s)
+        return self._found(content)
+
+    def _answer(self, method: str, path: str, body: str | None, timeout_s: float) -> tuple[bytes, bool]:
         connection = _UnixConnection(self.path, timeout_s)
         try:
             connection.request(method, path, body, {"Content-Type": "application/json"} if body is not None else {})
             answer = connection.getresponse()
-            content = answer.read()
+            return answer.read(), answer.status < 400
         except (OSError, http.client.HTTPException) as error:
             raise DaemonError(_nobody(self.path, error)) from error
         finally:
             connection.close()
+
+    def _found(self, content: bytes) -> Any:
         try:
             found = json.loads(content)
         except ValueError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 import time
@@ -15,7 +14,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from edgectl import __version__
-from edgectl.cli import actions, authority, commissioning, limits, prices, signed, tables
+from edgectl.cli import actions, authority, commissioning, exports, limits, prices, signed, tables
 from edgectl.cli.client import Daemon, DaemonError
 
 OK, FAILED, BAD_INPUT, UNSAFE = 0, 1, 2, 3
@@ -342,31 +341,6 @@ def sessions_show(daemon: Daemon, session: str, is_json: bool) -> None:
     show(lambda: daemon.get("sessions", session), tables.session, is_json=is_json)
 
 
-@sessions.command("export")
-@click.option("--format", "form", type=click.Choice(["csv"]), default="csv", show_default=True)
-@since_option
-@until_option
-@click.pass_obj
-def sessions_export(daemon: Daemon, form: str, since: str | None, until: str | None) -> None:  # noqa: ARG001 - one format so far
-    """Sessions as CSV on standard output."""
-    names = (
-        "id",
-        "charger",
-        "evse",
-        "id_token",
-        "started_at",
-        "ended_at",
-        "meter_start_wh",
-        "meter_stop_wh",
-        "energy_wh",
-        "status",
-    )
-    writer = csv.writer(sys.stdout)
-    writer.writerow((*names, "flags"))
-    for session in daemon.get("sessions", since=since, until=until, limit="1000"):
-        writer.writerow((*(session[name] for name in names), " ".join(session["flags"])))
-
-
 @cli.group(cls=Suggesting)
 def ledger() -> None:
     """The billing ledger on this gateway."""
@@ -446,3 +420,4 @@ cli.add_command(commissioning.adopt)
 cli.add_command(authority.authority)
 cli.add_command(prices.price_command)
 ledger.add_command(signed.verify_signed)
+sessions.add_command(exports.sessions_export)

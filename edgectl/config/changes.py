@@ -106,6 +106,7 @@ def _site(site: Site) -> _Facts:
         "timezone": site.timezone,
         "voltage": show(site.voltage_mv, VOLTAGE),
         "currency": site.currency,
+        "location": "none" if site.location is None else ", ".join(_plain(site.location).values()),
     }
 
 
@@ -215,6 +216,7 @@ def _charger(charger: Charger) -> _Facts:
         "maximum": show(charger.max_ma, CURRENT),
         "fallback": show(charger.fallback_ma, CURRENT),
         "phases": _phase_list(charger.phases),
+        "plug": charger.plug.value if charger.plug else "none",
         **{f"quirks.{name}": str(value) for name, value in charger.own_quirks},
     }
 

@@ -82,6 +82,7 @@ def _charger(name: str, keys: ChargerKeys, defaults: ChargerDefaultKeys, voltage
         max_ma=max_ma,
         fallback_ma=fallback_ma,
         phases=phases,
+        plug=keys.plug or defaults.plug,
         own_quirks=_own_quirks(keys, defaults, min_ma, max_ma),
     )
 

@@ -50,12 +50,12 @@ from edgectl.config.problems import Refused, nearest
 from edgectl.config.quantities import VOLTAGE, Amount
 from edgectl.config.quirk_keys import QuirkKeys
 from edgectl.config.sections import Entries, EntriesOf, Section, SectionOf, defaulting, optional, required, section
-from edgectl.config.tariff_keys import TARIFF_ID, TariffsKeys
+from edgectl.config.tariff_keys import TARIFF_ID, LocationKeys, TariffsKeys
 from edgectl.domain.external import Level
 from edgectl.domain.phases import Phase, Phases
 from edgectl.domain.protection import Protection
 from edgectl.domain.settings import Connection, UnknownChargers
-from edgectl.domain.site import MeterLoss, MeterRole, OfflinePolicy, Strategy, TokenStatus
+from edgectl.domain.site import MeterLoss, MeterRole, OfflinePolicy, Plug, Strategy, TokenStatus
 from edgectl.domain.units import MilliAmps, Millis, MilliVolts, Watts
 
 SECOND = 1_000
@@ -109,6 +109,7 @@ class SiteKeys(Section):
     )
     voltage: MilliVolts = defaulting(Quantity(VOLTAGE, 100_000, 300_000), "230 V", "Nominal voltage, phase to neutral.")
     currency: str = defaulting(Text("three capital letters (ISO 4217)", r"[A-Z]{3}", 3), "EUR", "Currency of the tariffs.")
+    location: LocationKeys = section(SectionOf(LocationKeys, may_be_empty=True), "Where it is; needed for OCPI records only.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,6 +221,7 @@ class ChargerDefaultKeys(Section):
     version: str | None = optional(Version(), "The only OCPP version to speak with it, whatever it offers first.")
     assume_version: str | None = optional(Version(), "The OCPP version to speak when it offers none.")
     missing_upgrade: bool | None = optional(Flag(), "true: accept its opening handshake without `Connection: Upgrade`.")
+    plug: Plug | None = optional(Choice(Plug), "What vehicles are plugged into; type2-socket by default, ccs2 for DC.")
     quirks: QuirkKeys | None = section(SectionOf(QuirkKeys), "What it does differently; weighs more than the table of quirks.")
 
 

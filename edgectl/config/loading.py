@@ -20,11 +20,12 @@ from edgectl.config.keys import SiteFile
 from edgectl.config.problems import ConfigError, Place, Problem, Report
 from edgectl.config.quirk_table import site_quirks
 from edgectl.config.sections import SectionOf
+from edgectl.config.tariff_keys import LocationKeys
 from edgectl.config.tariffs import check_token_tariffs, compose_pricing, read_tariffs
 from edgectl.config.tokens import read_tokens
 from edgectl.domain.ids import SiteId
 from edgectl.domain.settings import Settings
-from edgectl.domain.site import Balancing, Site, Strategy, Token
+from edgectl.domain.site import Balancing, Location, Site, Strategy, Token
 from edgectl.domain.tariff import Pricing
 
 _MeterFacts: TypeAlias = tuple[frozenset[str] | None, Planner | None]
@@ -116,6 +117,7 @@ def _compose(file: SiteFile, path: Path, facts: _MeterFacts) -> Settings:
         inputs=inputs,
         tokens=tokens,
         name=file.site.name or "",
+        location=_location(file.site.location),
         timezone=file.site.timezone,
         voltage_mv=file.site.voltage,
         currency=file.site.currency,
@@ -157,6 +159,12 @@ def _tokens(file: SiteFile, directory: Path) -> tuple[Token, ...]:
     if data is None:
         return ()
     return read_tokens(data, place.report.place(str(path)), file.site.timezone)
+
+
+def _location(keys: LocationKeys) -> Location | None:
+    if not (keys.address and keys.city and keys.country and keys.latitude and keys.longitude):
+        return None
+    return Location(keys.address, keys.city, keys.country, keys.latitude, keys.longitude, keys.postal_code)
 
 
 def _pricing(file: SiteFile, directory: Path) -> Pricing:

@@ -67,4 +67,25 @@ class PlanKeys(Section):
     cost_centre: str | None = optional(Text(), "Where an internal account is settled.")
 
 
+def _degrees(most: int) -> Parsed[str]:
+    allowed = f"decimal degrees from -{most} to {most}, such as `53.5503`"
+
+    def read(text: str) -> str:
+        if re.fullmatch(r"-?\d{1,3}(\.\d{1,7})?", text, re.ASCII) is None or abs(Decimal(text)) > most:
+            raise Refused("is no place on earth", allowed)
+        return text
+
+    return Parsed(read, allowed, r"-?\d{1,3}(\.\d{1,7})?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocationKeys(Section):
+    address: str | None = required(Text(longest=45), "Street and number.")
+    city: str | None = required(Text(longest=45), "Town.")
+    postal_code: str | None = optional(Text(longest=10), "Postal code.")
+    country: str | None = required(Text("three capital letters (ISO 3166-1), such as `DEU`", r"[A-Z]{3}", 3), "Country.")
+    latitude: str | None = required(_degrees(90), "Degrees north.")
+    longitude: str | None = required(_degrees(180), "Degrees east.")
+
+
 PLANS = EntriesOf(Text(), SectionOf(PlanKeys), "plan")

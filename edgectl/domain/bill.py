@@ -47,6 +47,7 @@ def session_body(session: Session) -> dict[str, object]:
         ],
         "signed_values": list(session.signed_values),
         "signed_verdicts": [_verdict(one) for one in session.signed_verdicts],
+        "account": session.account,
         "tariff": session.tariff,
         "cost": None if session.cost is None else cost_body(session.cost),
         "clock_quality": clock_quality(session),

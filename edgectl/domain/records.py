@@ -94,6 +94,8 @@ class Session:
     start_key: str = ""
     """Content identity of the start message; a retry with a new message id has the same."""
     stop_key: str = ""
+    account: str | None = None
+    """That the token belonged to when the session ended."""
     tariff: str | None = None
     """The OCPI object as JSON text, as it was when the session began; None: the site names none."""
     cost: Cost | None = None

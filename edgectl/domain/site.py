@@ -77,6 +77,32 @@ class Meter:
     """Older than this a reading is no reading. 1 to 10 s (PRODUCT: guard meters)."""
 
 
+class Plug(StrEnum):
+    """What a vehicle is plugged into."""
+
+    TYPE2_SOCKET = "type2-socket"
+    TYPE2_CABLE = "type2-cable"
+    TYPE1_CABLE = "type1-cable"
+    CCS2 = "ccs2"
+    CCS1 = "ccs1"
+    CHADEMO = "chademo"
+    NACS = "nacs"
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where the site is, as OCPI records name it."""
+
+    address: str
+    city: str
+    country: str
+    """ISO 3166-1 alpha-3."""
+    latitude: str
+    """Decimal degrees, as text: digits matter, arithmetic does not."""
+    longitude: str
+    postal_code: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Charger:
     """A charging station and its electrical facts. All currents are per phase and per EVSE."""
@@ -92,6 +118,8 @@ class Charger:
     """What each EVSE falls to by itself when it does not hear from us."""
     phases: tuple[Phase, ...] = ALL_PHASES
     """The site phase on which the charger's L1, L2, L3 are wired, in that order; one entry for a single-phase charger."""
+    plug: Plug | None = None
+    """None: not said; AC is taken for a type 2 socket, DC for CCS 2."""
     own_quirks: tuple[tuple[str, QuirkValue], ...] = ()
     """Fields of ``quirks.Quirks`` that the site's file sets for this charger."""
 
@@ -172,6 +200,7 @@ class Site:
     inputs: tuple[ExternalInput, ...] = ()
     tokens: tuple[Token, ...] = ()
     name: str = ""
+    location: Location | None = None
     timezone: str = "UTC"
     voltage_mv: MilliVolts = 230_000
     currency: str = "EUR"

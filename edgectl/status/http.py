@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from importlib import resources
@@ -38,6 +38,8 @@ SESSIONS_MAX = 1_000
 TOKEN_LEAST_CHARS = 16
 """A shorter token could be guessed at some hundred tries a second; with one the port takes no actions."""
 
+ExportSessions = Callable[[Mapping[str, str]], tuple[str, str]]
+"""Sessions in the form that is asked for: media type and text. ``ValueError`` says what cannot be."""
 Reload = Callable[[], Awaitable[tuple[bool, Sequence[str]]]]
 
 
@@ -66,6 +68,7 @@ class StatusServer:
         health: Callable[[], Health],
         uplink: Callable[[], object],
         reload: Reload,
+        export: ExportSessions,
         actions: Actions,
         web: WebSettings | None,
         socket_path: Path | None,
@@ -77,6 +80,7 @@ class StatusServer:
         self._health = health
         self._uplink = uplink
         self._reload = reload
+        self._export = export
         self._actions = actions
         self._web = web
         self._socket_path = socket_path
@@ -146,6 +150,7 @@ class StatusServer:
             "/api/v1/excursions": self._excursions,
             "/api/v1/curtailment": self._curtailment,
             "/api/v1/sessions": self._sessions,
+            "/api/v1/sessions/export": self._session_export,
             "/api/v1/sessions/{session}": self._session,
             "/api/v1/why/{charger}": self._why,
             "/api/v1/why/{charger}/{evse}": self._why,
@@ -222,6 +227,13 @@ class StatusServer:
     async def _curtailment(self, request: web.Request) -> web.Response:
         first, last = _day(request, "since"), _day(request, "until")
         return json_answer(await asyncio.to_thread(self._ledger.curtailment, first, last))
+
+    async def _session_export(self, request: web.Request) -> web.Response:
+        try:
+            media_type, text = await asyncio.to_thread(self._export, dict(request.query))
+        except ValueError as error:
+            raise ApiError(400, "bad-export", str(error)) from error
+        return web.Response(text=text, content_type=media_type, charset="utf-8", headers=HEADERS)
 
     async def _session(self, request: web.Request) -> web.Response:
         wanted = request.match_info["session"]

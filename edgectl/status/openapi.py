@@ -20,6 +20,10 @@ PATHS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("since", "until"),
     ),
     "/api/v1/sessions": ("Sessions, the latest first.", ("since", "until", "limit")),
+    "/api/v1/sessions/export": (
+        "Sessions as CSV, as OCPI 2.2.1 CDRs or as a statement by account, token or cost centre (format, by).",
+        ("format", "since", "until", "month", "by"),
+    ),
     "/api/v1/sessions/{session}": ("One session by its id.", ()),
     "/api/v1/why/{charger}": ("Why each EVSE of a charger may draw what it may.", ("at",)),
     "/api/v1/why/{charger}/{evse}": ("The same for one EVSE.", ("at",)),
@@ -37,6 +41,8 @@ ACTIONS: dict[tuple[str, str], str] = {
     ("delete", "/api/v1/limits/{limit}"): "Lift a limit of this door.",
 }
 """What needs the token: method and path to what it does."""
+
+_KINDS = {"/metrics": ("text/plain",), "/api/v1/sessions/export": ("text/csv", "application/json", "text/html")}
 
 
 def document() -> dict[str, Any]:
@@ -70,12 +76,12 @@ def _operation(path: str, summary: str, query: tuple[str, ...]) -> dict[str, Any
     in_path = [part[1:-1] for part in path.split("/") if part.startswith("{")]
     parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in in_path]
     parameters += [{"name": name, "in": "query", "schema": {"type": "string"}} for name in query]
-    kind = "text/plain" if path == "/metrics" else "application/json"
+    kinds = _KINDS.get(path, ("application/json",))
     return {
         "summary": summary,
         "parameters": parameters,
         "responses": {
-            "200": {"description": summary, "content": {kind: {}}},
+            "200": {"description": summary, "content": {kind: {} for kind in kinds}},
             "default": {"$ref": "#/components/responses/refused"},
         },
     }

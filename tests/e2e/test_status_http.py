@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import stat
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
@@ -79,10 +79,16 @@ class Served:
             health=lambda: Health(100, self.is_live, self.is_live, "" if self.is_live else "hangs"),
             uplink=lambda: {"is_connected": False},
             reload=self._reload,
+            export=self._export,
             actions=ActionDesk(Inbox()),
             web=WebSettings("127.0.0.1", 0),
             socket_path=self.socket,
         )
+
+    def _export(self, wanted: Mapping[str, str]) -> tuple[str, str]:
+        if set(wanted) - {"format"}:
+            raise ValueError("month is '13'; a month like 2026-11 is allowed")
+        return "text/csv", "id,charger\r\n"
 
     async def _reload(self) -> tuple[bool, list[str]]:
         return self.reloads
@@ -130,6 +136,7 @@ async def test_every_route_is_documented(served: Served) -> None:
         ("/api/v1/why/A/7", 404, "EVSEs 1 to 1"),
         ("/api/v1/sessions?limit=0", 400, "1 to 1000"),
         ("/api/v1/sessions?since=tomorrow", 400, "a moment like"),
+        ("/api/v1/sessions/export?month=13", 400, "a month like 2026-11"),
         ("/api/v1/sessions/nobody", 404, "no session"),
         ("/nowhere", 404, "Not Found"),
     ],

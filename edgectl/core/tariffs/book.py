@@ -47,7 +47,10 @@ class PriceBook:
         return next((self._texts[name] for name in names if name in self._texts), None)
 
     def priced(self, session: Session) -> Session:
-        """The session with its cost, by the tariff it began with; unchanged when it has none."""
+        """The session with its account and its cost, by the tariff it began with; without a cost when it has none."""
+        account = self.account_of(session.id_token)
+        if account is not None:
+            session = replace(session, account=account)
         text = session.tariff if session.tariff is not None else self.tariff_of(session.id_token)
         if text is None:
             return session

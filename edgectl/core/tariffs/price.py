@@ -16,8 +16,8 @@ The rules, ``edgectl-1``:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from decimal import Decimal
 from fractions import Fraction
@@ -131,24 +131,30 @@ def exact(tariff: Tariff, usages: Sequence[Usage], zone: tzinfo, *, grace_ms: Mi
     return sum((draft.amount for draft in draft_lines(tariff, usages, zone, grace_ms=grace_ms)), Fraction(0))
 
 
-def draft_lines(tariff: Tariff, usages: Sequence[Usage], zone: tzinfo, *, grace_ms: Millis = 0) -> list[_Draft]:
-    drafts = _Drafts()
-    flat: tuple[int, PriceComponent] | None = None
+def pieces(tariff: Tariff, usages: Sequence[Usage], zone: tzinfo, *, grace_ms: Millis = 0) -> Iterator[tuple[Usage, Situation]]:
+    """The session cut wherever another price may hold, with the time that is paid: parking less the grace."""
     energy_wh, grace_left_ms = Fraction(0), Fraction(grace_ms)
     began_utc_ms = usages[0].from_utc_ms if usages else 0
     for usage in usages:
-        places = cuts(tariff, usage, energy_wh, began_utc_ms, zone)
-        for begin, end in pairwise(places):
+        for begin, end in pairwise(cuts(tariff, usage, energy_wh, began_utc_ms, zone)):
             piece = usage.part(begin, end)
             at_ms = usage.from_utc_ms + begin * usage.duration_ms
-            situation = Situation(local_time(int(at_ms), zone), energy_wh, at_ms - began_utc_ms, usage.power_w, usage.current_ma)
-            flat = flat or first_match(tariff, Dimension.FLAT, situation)
+            local = local_time(int(at_ms), zone)
+            situation = Situation(local, energy_wh, at_ms - began_utc_ms, usage.power_w, usage.current_ma)
             free_ms = min(grace_left_ms, piece.parking_ms)
             grace_left_ms -= free_ms
-            drafts.add(first_match(tariff, Dimension.ENERGY, situation), piece.energy_wh)
-            drafts.add(first_match(tariff, Dimension.TIME, situation), piece.charging_ms)
-            drafts.add(first_match(tariff, Dimension.PARKING_TIME, situation), piece.parking_ms - free_ms)
+            yield replace(piece, parking_ms=piece.parking_ms - free_ms), situation
             energy_wh += piece.energy_wh
+
+
+def draft_lines(tariff: Tariff, usages: Sequence[Usage], zone: tzinfo, *, grace_ms: Millis = 0) -> list[_Draft]:
+    drafts = _Drafts()
+    flat: tuple[int, PriceComponent] | None = None
+    for piece, situation in pieces(tariff, usages, zone, grace_ms=grace_ms):
+        flat = flat or first_match(tariff, Dimension.FLAT, situation)
+        drafts.add(first_match(tariff, Dimension.ENERGY, situation), piece.energy_wh)
+        drafts.add(first_match(tariff, Dimension.TIME, situation), piece.charging_ms)
+        drafts.add(first_match(tariff, Dimension.PARKING_TIME, situation), piece.parking_ms)
     drafts.round_up(Dimension.ENERGY)
     drafts.round_up(Dimension.PARKING_TIME if drafts.total(Dimension.PARKING_TIME) else Dimension.TIME)
     drafts.add(flat, Fraction(1))

@@ -92,3 +92,15 @@ def test_every_signed_value_of_the_ledger_is_checked_anew(bench: LedgerBench, tm
         ("s-2", "valid", ["page-gap"]),
         ("s-2", "invalid", []),
     ]
+
+
+def test_the_ledger_is_exported_without_a_daemon(bench: LedgerBench, tmp_path: Path) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text(SITE.replace("KEY", METER.public_key), encoding="utf-8")
+    keep(bench, ended("s-1", NOW.utc_ms, energy_wh=10_000))
+    sheet = run("sessions", "export", "--data-dir", tmp_path, "-c", site)
+    assert sheet.output.splitlines()[0].startswith("id,charger,evse,connector,id_token,account")
+    assert sheet.output.splitlines()[1].startswith("s-1,CP-1,1,1,04A2B3C4,")
+    refused = run("sessions", "export", "--format", "ocpi", "--data-dir", tmp_path, "-c", site)
+    assert (refused.return_value, refused.stdout) == (2, "")
+    assert "an OCPI record needs tariffs.operator and site.location in the site's file" in refused.stderr
