@@ -6,12 +6,13 @@ and until every reduction it relies on is *confirmed*: at every moment the sum o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from edgectl.core.allocation import PERMILLE, Capacity, Share, allocate, counts_in
 from edgectl.core.authorization import Authorization
 from edgectl.core.chargers import Chargers
-from edgectl.core.circuits import Circuits
+from edgectl.core.circuits import Circuits, Draw, Mode
 from edgectl.core.containment import Containment
 from edgectl.core.demand import Demand, DemandBook, Departed, Room, capacities, draw_of, steady_ma
 from edgectl.core.doubts import Doubts
@@ -148,7 +149,8 @@ class Balancing:
         """One pass over the whole site. Orders come out with every reduction before any raise."""
         self.doubts.judge(self.site, self.meters, self.book.below(), now)
         self.circuits.allow(self.external.allowed(now))
-        self.circuits.update(self.meters, {c: tuple(d) for c, d in self.book.draws(now).items()}, now)
+        draws: dict[CircuitId, Sequence[Draw]] = dict(self.book.draws(now))
+        self.circuits.update(self.meters, draws, self.book.excess(now), now)
         self.reserved = self.book.reserves(now)
         for evse, vehicle in self.vehicles.items():
             limit = self.limits[evse]
@@ -260,12 +262,20 @@ class Balancing:
         return self._order(limit, limit.commanded.limit_ma, limit.commanded.reason, now)
 
     def reassert(self, charger: Charger, now: Instant) -> list[Decision]:
-        """After a reconnect, before anything else: some chargers forget their profiles with the socket."""
+        """After a reconnect, before anything else: some chargers forget their profiles with the socket.
+
+        What was told last holds only while its lease does and the meter is there: after that, others may have what it left.
+        """
         orders: list[Decision] = []
+        is_unmetered = any(self.circuits.by_id[c].mode in {Mode.SAFE, Mode.STOP} for c in self.book.paths[charger.circuit])
         for evse in charger.evses:
             limit = self.limits[evse]
-            if evse in self.vehicles and limit.commanded is not None and not limit.is_drilled:
-                orders.append(self._order(limit, limit.commanded.limit_ma, limit.commanded.reason, now))
+            if evse not in self.vehicles or limit.commanded is None or limit.is_drilled:
+                continue
+            limit_ma, reason = limit.commanded.limit_ma, limit.commanded.reason
+            if limit_ma > charger.fallback_ma and (is_unmetered or now.mono_ms >= limit.commanded.lease_end_mono_ms):
+                limit_ma, reason = charger.fallback_ma, Reason(Cause.SETTLING, Authority.POLICY)
+            orders.append(self._order(limit, limit_ma, reason, now))
         return orders
 
     def _order(self, limit: EvseLimit, limit_ma: MilliAmps, reason: Reason, now: Instant) -> SetLimit:

@@ -101,17 +101,22 @@ class Circuits:
             state.circuit = circuit
             self.by_id[circuit.id] = state
 
-    def update(self, meters: Meters, draws: dict[CircuitId, Sequence[Draw]], now: Instant) -> None:
-        """Take in the newest meter readings. ``draws`` lists the EVSEs below each circuit."""
+    def update(
+        self, meters: Meters, draws: dict[CircuitId, Sequence[Draw]], excess: dict[CircuitId, Phases], now: Instant
+    ) -> None:
+        """Take in the newest meter readings. ``draws`` lists the EVSEs below each circuit, ``excess`` what they report beyond
+        what they were told: a guard meter shows that by itself, without one it is like any other load."""
         for state in self.by_id.values():
             circuit = state.circuit
             meter = meters.by_id.get(circuit.meter) if circuit.meter is not None else None
             if meter is None:
                 state.mode = Mode.STATIC
                 state.measured_ma = None
-                state.background_ma = circuit.other_loads_ma
+                state.background_ma = circuit.other_loads_ma + excess.get(circuit.id, ZERO)
             else:
                 self._update_metered(state, meter, draws.get(circuit.id, ()), now)
+                if state.mode in {Mode.SAFE, Mode.STOP} or (state.mode is Mode.METERED and _is_consumer(meter)):
+                    state.background_ma += excess.get(circuit.id, ZERO)
 
     def _update_metered(self, state: CircuitState, meter: MeterState, draws: Sequence[Draw], now: Instant) -> None:
         circuit = state.circuit
@@ -126,7 +131,7 @@ class Circuits:
         state.mode = Mode.METERED
         state.last_good_mono_ms = meter.good.completed_mono_ms
         state.measured_ma = measured_ma
-        if meter.meter.role is MeterRole.CONSUMER:
+        if _is_consumer(meter):
             state.background_ma = (measured_ma + circuit.other_loads_ma).at_least(ZERO)
             return
         if is_new or not was_metered:
@@ -163,3 +168,7 @@ class Circuits:
         else:
             state.mode = Mode.SAFE
         state.background_ma = circuit.other_loads_ma
+
+
+def _is_consumer(meter: MeterState) -> bool:
+    return meter.meter.role is MeterRole.CONSUMER

@@ -8,6 +8,7 @@ from edgectl.core.allocation import PERMILLE, Capacity, Claim, counts_in
 from edgectl.core.authorization import Authorization
 from edgectl.core.chargers import BOOT_GRACE_MS, Chargers, ChargerState
 from edgectl.core.circuits import Circuits, Draw, Mode
+from edgectl.core.ladder import tolerated_ma
 from edgectl.core.limits import EvseLimit
 from edgectl.core.sessions import Sessions
 from edgectl.core.turns import Turns
@@ -125,6 +126,27 @@ class DemandBook:
         for gone in self.departed:
             for circuit in self.paths.get(gone.circuit, ()):
                 found[circuit].append(Draw(ZERO, gone.high_ma, gone.high_ma))
+        return found
+
+    def excess(self, now: Instant) -> dict[CircuitId, Phases]:
+        """What vehicles report beyond what they were told, below each circuit.
+
+        Who is silent or drilled has all he draws reserved anyway. One that was found to draw too much is taken to go on, whatever
+        it is told meanwhile, until it reports otherwise.
+        """
+        found: dict[CircuitId, Phases] = {}
+        for evse, vehicle in self.vehicles.items():
+            limit = self.limits[evse]
+            reported_ma = vehicle.drawn_ma(now)
+            if reported_ma is not None and is_settled(limit, vehicle):
+                limit.is_exceeded = reported_ma.largest > tolerated_ma(limit.commanded_ma)
+            if reported_ma is None or not limit.is_exceeded or limit.is_drilled:
+                continue
+            if not is_commandable(self.chargers.by_id[evse.charger], now):
+                continue
+            beyond_ma = (reported_ma - Phases.on(vehicle.phases, limit.commanded_ma)).at_least(ZERO)
+            for circuit in self.paths[limit.charger.circuit]:
+                found[circuit] = found.get(circuit, ZERO) + beyond_ma
         return found
 
     def reserves(self, now: Instant) -> dict[CircuitId, Phases]:

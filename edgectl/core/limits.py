@@ -54,6 +54,8 @@ class EvseLimit:
     """False: the fallback is known not to hold, so without a limit of ours nothing binds it."""
     is_drilled: bool = False
     """A drill tells it its limits, and it may make of them what it likes."""
+    is_exceeded: bool = False
+    """The vehicle's last report after it had time to follow shows more than it was told."""
     commanded: Order | None = None
     previous_ma: MilliAmps = 0
     """What was commanded before the last change."""
@@ -86,6 +88,7 @@ class EvseLimit:
         self.changed_mono_ms = now.mono_ms
         self.raise_wanted_since_mono_ms = None
         self.refused_count = 0
+        self.is_exceeded = False
         self.trouble = ""
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""``python -m hwsim COMMAND``: ``demo``, ``world``, ``station``, ``histories`` or ``fuzz``; ``--help`` after each tells more."""
+"""``python -m hwsim COMMAND``: ``demo``, ``world``, ``fault``, ``station``, ``histories``, ``fuzz``; ``--help`` tells more."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ def main() -> int:
     world.add_argument("--seeds", type=int, default=1, help="how many seeds from there on")
     world.add_argument("--hours", type=float, default=0.75)
     world.add_argument("--faults", action="store_true", help="links, meter, broker, disk, clock and the daemon itself fail")
+    single = commands.add_parser("fault", help="one fault alone on a busy site, in virtual time; without a name all of them")
+    single.add_argument("name", nargs="*")
+    single.add_argument("--seed", type=int, default=1)
+    single.add_argument("--list", action="store_true", help="what there is, and end")
     histories = commands.add_parser(
         "histories", help="randomised charging histories against the core; replays a seed that failed"
     )
@@ -52,6 +56,8 @@ def main() -> int:
         from hwsim.campaigns.fuzz import run_fuzz
 
         return run_fuzz(arguments.frames, arguments.seed)
+    if arguments.command == "fault":
+        return play_faults(arguments.name, arguments.seed, is_list=arguments.list)
     if arguments.command == "world":
         return simulate(arguments.seed, arguments.seeds, arguments.hours, faults=arguments.faults)
     from hwsim.demo import run_demo
@@ -90,6 +96,28 @@ def play_station(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def play_faults(names: list[str], seed: int, *, is_list: bool) -> int:
+    """Each fault alone; 1 when one of them broke a bound."""
+    from hwsim.world.faults import CATALOGUE
+    from hwsim.world.single import run_single
+
+    unknown = sorted(set(names) - CATALOGUE.keys())
+    if is_list or unknown:
+        for kind in CATALOGUE.values():
+            print(f"{kind.name:<28} {kind.words} (research/style.md §6: {', '.join(map(str, kind.items))})")
+        print(*(f"there is no fault {name}" for name in unknown), sep="\n", file=sys.stderr)
+        return 2 if unknown else 0
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    has_failed = False
+    for name in names or CATALOGUE:
+        outcome = run_single(name, seed=seed)
+        has_failed = has_failed or bool(outcome.broken)
+        print(outcome.line, flush=True)
+        for broken in outcome.broken:
+            print(f"  {broken}")
+    return 1 if has_failed else 0
+
+
 def simulate(first: int, count: int, hours: float, *, faults: bool) -> int:
     """Run seeds one after the other and print what became of each; 1 when a promise was broken."""
     from hwsim.world.site import SiteOptions, run_site
@@ -99,13 +127,8 @@ def simulate(first: int, count: int, hours: float, *, faults: bool) -> int:
     for seed in range(first, first + count):
         report = run_site(SiteOptions(seed=seed, hours=hours, faults=faults))
         has_failed = has_failed or bool(report.broken)
-        print(
-            f"seed {seed}: {'BROKEN' if report.broken else 'kept'}  sessions {report.sessions_started} "
-            f"billed {report.records_received}  restarts {report.restarts}  longest over a limit {report.longest_over_s:g} s  "
-            f"worst {report.worst_ratio:.3f} x  damage {report.worst_damage:.4f}  digest {report.digest[:16]}"
-        )
-        for broken in report.broken:
-            print(f"  {broken}")
+        for line in report.lines(is_long=faults):
+            print(line, flush=True)
     return 1 if has_failed else 0
 
 

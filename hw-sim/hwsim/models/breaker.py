@@ -19,7 +19,8 @@ class Breaker:
 
     rated_a: tuple[float, float, float]
     damage: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
-    worst_damage: float = 0.0
+    worst_damages: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    """The most that each phase has come to."""
     worst_ratio: float = 0.0
     over_s: float = 0.0
     """How long it has been above its limit without a break."""
@@ -30,17 +31,22 @@ class Breaker:
     longest_above_145_s: float = 0.0
     over_amp_seconds: float = 0.0
 
+    @property
+    def worst_damage(self) -> float:
+        return max(self.worst_damages)
+
     def carry(self, current_a: tuple[float, float, float], seconds: float) -> None:
         ratios = [current / rated for current, rated in zip(current_a, self.rated_a, strict=True)]
         for phase, ratio in enumerate(ratios):
             if ratio > HOLDS:
                 self.damage[phase] += seconds / (3600 * (HOLDS / ratio) ** 10.06)
-            else:
+                self.worst_damages[phase] = max(self.worst_damages[phase], self.damage[phase])
+            elif self.damage[phase]:
                 self.damage[phase] *= max(0.0, 1 - seconds / COOLING_S)
-            self.over_amp_seconds += max(0.0, current_a[phase] - self.rated_a[phase]) * seconds
+            if ratio > 1.0:
+                self.over_amp_seconds += (current_a[phase] - self.rated_a[phase]) * seconds
         ratio = max(ratios)
         self.worst_ratio = max(self.worst_ratio, ratio)
-        self.worst_damage = max(self.worst_damage, *self.damage)
         self.over_s = self.over_s + seconds if ratio > 1.0 else 0.0
         self.longest_over_s = max(self.longest_over_s, self.over_s)
         self.above_113_s = self.above_113_s + seconds if ratio > HOLDS else 0.0

@@ -73,6 +73,14 @@ class Evse:
             self._coming_a, self._coming_since_s = limit_a, now_s
         return limit_a if now_s - self._coming_since_s >= OBEYS_LATE_S else self.offered_a
 
+    def rounded_a(self, limit_a: float) -> float:
+        """What a unit makes of a limit that does not suit it."""
+        if "whole-amps" in self.faults:
+            limit_a = float(int(limit_a))
+        if "zero-is-six" in self.faults:
+            limit_a = max(MIN_A, limit_a)
+        return limit_a * 1.1 if "overdraw" in self.faults else limit_a
+
     def charging_status(self) -> str | None:
         """What a running transaction is called now; None while it is unclear and the last word stands."""
         car = self.car
@@ -101,7 +109,7 @@ class Evse:
             return found
         found.append({"value": str(car.soc_percent), "measurand": "SoC", "unit": "Percent"})
         found.append({"value": f"{self.offered_a:.1f}", "measurand": "Current.Offered", "unit": "A"})
-        for own in range(len(self.wiring)):
+        for own in range(1 if "one-phase-values" in self.faults else len(self.wiring)):
             current_a = car.drawn_a if own < car.phase_count else 0.0
             found.append({"value": f"{current_a:.2f}", "measurand": "Current.Import", "unit": "A", "phase": f"L{own + 1}"})
         return found

@@ -40,6 +40,7 @@ FAULTS = {
     "register-backwards": "loses its last 65 Wh or so in a power cut",
     "kwh-floats": "energy in kWh with all the digits of a float",
     "no-currents": "tells energy and power only",
+    "one-phase-values": "tells the current of its first phase only",
     "charging-at-zero": "keeps the status Charging while paused",
     # its configuration
     "restart-on-write": "restarts, without an answer, when ConnectionTimeOut is written",

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hwsim.models import personalities, station16_requests
-from hwsim.models.car import MIN_A, Car
+from hwsim.models.car import Car
 from hwsim.models.configuration import Configuration
 from hwsim.models.evse import Evse, Transaction
 from hwsim.models.profiles import ProfileStore
@@ -128,6 +128,10 @@ class Station16:
 
     def wall_s(self, now_s: float) -> float:
         return now_s if "clock-1970" in self.faults else now_s + self._wall_offset_s
+
+    def set_clock(self, by_s: float) -> None:
+        """Its clock is put forward, or back."""
+        self._wall_offset_s += by_s
 
     # --- the link -----------------------------------------------------------------------------------------------------
 
@@ -524,11 +528,7 @@ class Station16:
         if len(self.evses) > 1:
             charging_count = sum(1 for other in self.evses.values() if other.transaction is not None)
             limit_a = min(limit_a, self.profiles.station_limit_a(wall_s, phase_count) / max(1, charging_count))
-        if "whole-amps" in self.faults:
-            limit_a = float(int(limit_a))
-        if "zero-is-six" in self.faults:
-            limit_a = max(MIN_A, limit_a)
-        return limit_a * 1.1 if "overdraw" in self.faults else limit_a
+        return limit_a if evse is None else evse.rounded_a(limit_a)
 
     def _charge(self, evse: Evse, passed_s: float, now_s: float) -> None:
         if evse.transaction is None:

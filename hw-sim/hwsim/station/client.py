@@ -6,7 +6,7 @@ import asyncio
 import base64
 import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -18,7 +18,7 @@ from websockets.typing import Subprotocol
 from hwsim.models.stations import Station
 
 STEP_S = 0.5
-"""How often the model's physics and timers are advanced."""
+"""How often the model's physics and timers are advanced, unless somebody wants it otherwise."""
 RECONNECT_MAX_S = 30.0
 
 
@@ -54,6 +54,8 @@ class StationClient:
         self._reconnect_max_s = reconnect_max_s
         self._connection: ClientConnection | None = None
         self.on_step: Callable[[float], None] | None = None
+        self.step_s = self.idle_step_s = STEP_S
+        """How often the model is advanced while a car is there, and while none is; more seldom costs less."""
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -69,7 +71,8 @@ class StationClient:
                 self.on_step(now_s)
             self.station.advance(now_s)
             await self._send()
-            await asyncio.sleep(STEP_S)
+            is_idle = all(evse.car is None for evse in self.station.evses.values())
+            await asyncio.sleep(self.idle_step_s if is_idle else self.step_s)
 
     async def _keep_connected(self) -> None:
         loop = asyncio.get_running_loop()
@@ -136,6 +139,16 @@ class StationClient:
                 await connection.close()
         except ConnectionClosed:
             pass  # the reader notices as well, and reconnects
+
+    async def say(self, frames: Iterable[str]) -> None:
+        """Send what the station itself would never say."""
+        connection = self._connection
+        try:
+            for frame in frames:
+                if connection is not None:
+                    await connection.send(frame)
+        except ConnectionClosed:
+            pass  # it was too much
 
     @property
     def transport(self) -> asyncio.Transport | None:

@@ -70,6 +70,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._is_closed = False
         self._is_stopping = False
         self._debug = False
+        self._frozen: set[str | None] = set()
+        self._held: list[asyncio.Handle] = []
+        """What would have run in a frozen process, in order."""
         self._processes: weakref.WeakKeyDictionary[NumberedTask, str] = weakref.WeakKeyDictionary()
         self.errors: list[dict[str, Any]] = []
         """What tasks raised and nobody took: a simulated run fails when there is any."""
@@ -121,7 +124,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                     self._shuffle_tasks(self._shuffle)
                 for _ in range(len(self._ready)):
                     handle = self._ready.popleft()
-                    if not handle._cancelled:
+                    if handle._cancelled:
+                        continue
+                    if self._frozen and handle._context.get(PROCESS) in self._frozen:  # type: ignore[attr-defined]
+                        self._held.append(handle)
+                    else:
                         handle._run()
                 self.turn_count += 1
                 self._turns_now += 1
@@ -216,8 +223,19 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         context.run(PROCESS.set, process)
         return await self.create_task(coro, context=context)
 
+    def freeze(self, process: str) -> None:
+        """Nothing of the process runs until ``thaw``, as with SIGSTOP; time passes, and what is sent to it waits."""
+        self._frozen.add(process)
+
+    def thaw(self, process: str) -> None:
+        """It goes on where it was: all that has come due meanwhile is due now."""
+        self._frozen.discard(process)
+        self._ready.extend(handle for handle in self._held if handle._context.get(PROCESS) == process)  # type: ignore[attr-defined]
+        self._held = [handle for handle in self._held if handle._context.get(PROCESS) != process]  # type: ignore[attr-defined]
+
     async def kill(self, process: str) -> None:
         """End every task of a process, as kill -9 would: cut its connections first, so that nothing it says is heard."""
+        self.thaw(process)
         for _ in range(3):  # what is cancelled may start something on its way out
             tasks = [task for task, name in self._processes.items() if name == process and not task.done()]
             for task in sorted(tasks, key=lambda task: task.number):

@@ -8,29 +8,47 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edgectl.domain.events import MeterRead, MeterReading, Quality
 from edgectl.domain.ids import MeterId
 from edgectl.domain.phases import Phases
 from edgectl.ports import Clock, Inbox
 
+Amps = tuple[float, float, float]
+NO_VALUES = {"dead": "timeout", "not-a-number": "not a number"}
+"""What the real adapter says where there is no value."""
+
 
 @dataclass
 class SimMeter:
-    """One meter and what is wrong with it now."""
+    """One meter. ``faults`` is what is wrong with it now: ``dead``, ``not-a-number``, ``frozen``, ``sign-flipped``,
+    ``phase-rotated`` or ``phase-lost``."""
 
     id: MeterId
-    current_a: Callable[[], tuple[float, float, float]]
+    current_a: Callable[[], Amps]
     delay_s: float = 0.3
-    is_dead: bool = False
-    is_frozen: bool = False
-    _frozen_a: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """From measuring to telling."""
+    period_s: float = 1.0
+    faults: set[str] = field(default_factory=set)
+    _frozen_a: Amps = (0.0, 0.0, 0.0)
 
-    def measure(self) -> tuple[float, float, float]:
-        if not self.is_frozen:
+    def measure(self) -> Amps:
+        if "frozen" not in self.faults:
             self._frozen_a = self.current_a()
-        return self._frozen_a
+        l1, l2, l3 = self._frozen_a
+        if "sign-flipped" in self.faults:
+            return -l1, -l2, -l3
+        if "phase-rotated" in self.faults:
+            return l2, l3, l1
+        return (l1, 0.0, l3) if "phase-lost" in self.faults else (l1, l2, l3)
+
+    def reading(self, measured_a: Amps, mono_ms: int) -> MeterReading:
+        for fault, words in NO_VALUES.items():
+            if fault in self.faults:
+                return MeterReading(self.id, mono_ms, Quality.NO_VALUE, reason=words)
+        current_ma = Phases(*(round(1000 * amps) for amps in measured_a))
+        return MeterReading(self.id, mono_ms, Quality.GOOD, current_ma=current_ma)
 
 
 class SimMeters:
@@ -54,12 +72,6 @@ class SimMeters:
         while True:
             measured_a = meter.measure()
             await asyncio.sleep(meter.delay_s)
-            mono_ms = self._clock.now().mono_ms
             self._read_count += 1
-            if meter.is_dead:
-                reading = MeterReading(meter.id, mono_ms, Quality.NO_VALUE, reason="timeout")
-            else:
-                current_ma = Phases(*(round(1000 * amps) for amps in measured_a))
-                reading = MeterReading(meter.id, mono_ms, Quality.GOOD, current_ma=current_ma)
-            self._inbox.put(MeterRead(reading))
-            await asyncio.sleep(max(0.05, 1.0 - meter.delay_s))
+            self._inbox.put(MeterRead(meter.reading(measured_a, self._clock.now().mono_ms)))
+            await asyncio.sleep(max(0.05, meter.period_s - meter.delay_s))

@@ -9,86 +9,85 @@ every decision: the same seed gives the same digest in any process.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from edgectl.app import Daemon, Parts
-from edgectl.domain.decisions import Decision, Reply, SetLimit
-from edgectl.domain.events import Event, TransactionEnded, TransactionStarted
+from edgectl.app import Daemon, Parts, prove
 from edgectl.domain.ids import ChargerId, CircuitId, IdToken, MeterId, SiteId
 from edgectl.domain.phases import Phase, Phases
 from edgectl.domain.settings import Listener, MqttSettings, OcppSettings, Settings
 from edgectl.domain.site import Charger, Circuit, Meter, Site, Token
-from edgectl.domain.time import Instant
 from edgectl.ocpp.server import compile_schemas
 from hwsim.models.building import Building
 from hwsim.models.car import TOKENS, random_car
 from hwsim.models.depot import CircuitModel, Depot
 from hwsim.models.stations import Station, make_station, version_at
 from hwsim.station.client import StationClient
+from hwsim.world import faults_chargers, faults_links, faults_site  # noqa: F401 - they fill the catalogue
 from hwsim.world.broker import Backend, SimBroker, SimTransport
 from hwsim.world.clock import SeededIds, VirtualClock
 from hwsim.world.disk import Disk, SimMemory, SimStore
 from hwsim.world.faults import OCPP_PORT, FaultPlan
+from hwsim.world.judge import Judge
 from hwsim.world.loop import VirtualLoop
 from hwsim.world.meters import SimMeter, SimMeters
 from hwsim.world.network import Network
+from hwsim.world.report import Report
 
 GRID, HALL = "grid", "hall"
-STEP_S = 0.5
+IDLE_STEP_S = 2.0
+HEALED_AFTER_S = 120.0
+"""After the last fault has ended everybody has so long to be back: two attempts to connect, a boot, a lease."""
+MARGIN_A = 2.0
 
 
 @dataclass(frozen=True)
 class SiteOptions:
     seed: int
     hours: float = 1.0
-    charger_count: int = 20
-    grid_a: float = 160.0
-    hall_a: float = 100.0
+    step_s: float = 1.0
+    """How often what flows is looked at."""
+    charger_count: int = 8
+    grid_a: float = 115.0
+    hall_a: float = 55.0
+    base_a: float = 12.0
+    """What the building takes at any time, beside the chargers."""
+    machine_a: float = 16.0
+    machine_count: int = 4
+    step_a: float = 0.0
+    """How much more the building may be made to take by a script."""
     fallback_a: float = 6.0
     faults: bool = False
-    """Links, meter, broker, disk and the daemon itself fail now and then; towards the end everything heals."""
+    """Links, chargers, meter, broker, disk, clock and the daemon itself fail now and then; towards the end everything heals."""
     heal_s: float = 600.0
     """How long before the end everything is healthy again."""
+    meter_delay_s: float = 0.3
+    meter_period_s: float = 1.0
 
 
-@dataclass
-class Report:
-    """What became of a run. ``broken`` lists promises that did not hold, with the moment; empty when all is well."""
-
-    seed: int
-    digest: str = ""
-    broken: list[str] = field(default_factory=list)
-    decision_count: int = 0
-    limit_count: int = 0
-    sessions_started: int = 0
-    sessions_closed: int = 0
-    records_received: int = 0
-    record_duplicates: int = 0
-    longest_over_s: float = 0.0
-    worst_ratio: float = 0.0
-    worst_damage: float = 0.0
-    restarts: int = 0
-    fault_counts: dict[str, int] = field(default_factory=dict)
+Story = Callable[["World"], Awaitable[None]]
 
 
-def run_site(options: SiteOptions) -> Report:
-    """Simulate, check, report. Never touches the network, the clock or the loop of the caller."""
+def run_site(options: SiteOptions, story: Story | None = None) -> Report:
+    """Simulate, check, report. Never touches the network, the clock or the loop of the caller.
+
+    With a ``story`` no cars come by themselves: it says what happens, and the run ends with it.
+    """
     with tempfile.TemporaryDirectory() as folder:
         loop = VirtualLoop()  # type: ignore[abstract]
         world = World(options, loop, Path(folder))
         loop.network = world.network
         try:
-            loop.run_until_complete(world.run())
+            loop.run_until_complete(world.run(story))
         finally:
             loop.close()
         for error in loop.errors:
             world.report.broken.append(f"a task failed unseen: {error.get('message')} {error.get('exception')!r}")
-        return world.finish()
+        world.judge.finish()
+        return world.report
 
 
 class World:
@@ -105,18 +104,23 @@ class World:
         self.backend = Backend()
         self.broker = SimBroker(loop, random.Random(self.rng.random()), self.backend)
         self.report = Report(options.seed)
-        self._digest = hashlib.sha256()
+        self.folder = folder
         self._build_plant()
         self.settings = self._settings()
+        unsafe = prove(self.settings).unsafe
+        if unsafe:
+            raise ValueError(f"this site is not safe to begin with: {unsafe[0]}")
+        self.meter = SimMeter(MeterId("main"), lambda: self.depot.current_a(GRID), options.meter_delay_s, options.meter_period_s)
+        self.judge = Judge(self)
         self.daemon: Daemon | None = None
         self._store: SimStore | None = None
-        self._told: dict[str, int] = {}
 
     # --- the plant ----------------------------------------------------------------------------------------------------
 
     def _build_plant(self) -> None:
         options, rng = self.options, self.rng
-        grid = CircuitModel(GRID, (options.grid_a,) * 3, building=Building(rng, base_a=0.15 * options.grid_a, machine_a=40))
+        self.building = Building(rng, base_a=options.base_a, machine_a=options.machine_a, machine_count=options.machine_count)
+        grid = CircuitModel(GRID, (options.grid_a,) * 3, building=self.building)
         hall = CircuitModel(HALL, (options.hall_a,) * 3, fed_by=GRID)
         self.depot = Depot([grid, hall])
         self.stations: list[Station] = []
@@ -133,19 +137,37 @@ class World:
             (hall if number % 2 else grid).stations.append(station)
         self.clients = [StationClient(s, "127.0.0.1", OCPP_PORT, random.Random(rng.random())) for s in self.stations]
         for client in self.clients:
-            client.on_step = self._driver(client.station, random.Random(rng.random()))
+            client.step_s = options.step_s
+        self._by_name = {station.identity: station for station in self.stations}
+
+    def station(self, name: str) -> Station:
+        return self._by_name[name]
+
+    @property
+    def process(self) -> str:
+        """The name of the daemon's process, for the loop."""
+        return f"edgectl-{self.report.restarts}"
+
+    def _come_and_go(self) -> None:
+        for client in self.clients:
+            client.idle_step_s = IDLE_STEP_S
+            client.on_step = self._driver(client.station, random.Random(self.rng.random()))
 
     def _driver(self, station: Station, rng: random.Random) -> Callable[[float], None]:
         """Cars come and go at one charger."""
         end_s = self.options.hours * 3600
+        comes_at_s = rng.expovariate(1 / 300)
 
         def step(now_s: float) -> None:
+            nonlocal comes_at_s
             for evse in station.evses.values():
                 if evse.car is None:
-                    if now_s < end_s - 120 and rng.random() < 0.5 / 300:
+                    if comes_at_s <= now_s < end_s - 120:
+                        comes_at_s = now_s + rng.expovariate(1 / 300)
                         station.plug(evse.number, random_car(rng, now_s, stay_s=(300, 2400)), now_s)
                 elif now_s >= evse.car.leaves_at_s or now_s >= end_s - 90:
                     station.unplug(evse.number, now_s)
+                    comes_at_s = now_s + rng.expovariate(1 / 300)
 
         return step
 
@@ -160,41 +182,69 @@ class World:
             )
             for number, station in enumerate(self.stations)
         )
+        other_loads_ma = Phases(*(round(1000 * (peak_a + options.step_a)) for peak_a in self.building.peak_a()))
         site = Site(
             id=SiteId("sim"),
             circuits=(
-                Circuit(CircuitId(GRID), Phases.uniform(round(options.grid_a * 1000)), meter=MeterId("main"), margin_ma=2_000),
+                Circuit(
+                    CircuitId(GRID),
+                    Phases.uniform(round(options.grid_a * 1000)),
+                    meter=MeterId("main"),
+                    margin_ma=round(MARGIN_A * 1000),
+                    other_loads_ma=other_loads_ma,
+                ),
                 Circuit(CircuitId(HALL), Phases.uniform(round(options.hall_a * 1000)), fed_by=CircuitId(GRID)),
             ),
             chargers=chargers,
             meters=(Meter(MeterId("main")),),
             tokens=tuple(Token(IdToken(token)) for token in TOKENS),
         )
+        source = self.folder / "site.yaml"
+        source.write_text("site: {id: Not A Valid Id}\nchargers: 7\n")  # what a reload finds
         return Settings(
             site=site,
+            source=str(source),
             ocpp=OcppSettings((Listener("127.0.0.1", OCPP_PORT, 0),)),
             mqtt=MqttSettings("broker", 1883, is_tls=False),
         )
 
     # --- the run ------------------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        self.meter = SimMeter(MeterId("main"), lambda: self.depot.current_a(GRID))
+    async def run(self, story: Story | None = None) -> None:
         await self.start_daemon()
         async with asyncio.TaskGroup() as tasks:
             background = [tasks.create_task(client.run(), name=f"{client.station.identity}") for client in self.clients]
-            if self.options.faults:
-                background.append(tasks.create_task(FaultPlan(self).run(), name="faults"))
-            end_s = self.options.hours * 3600
-            while self.loop.time() < end_s:
-                await asyncio.sleep(STEP_S)
-                self.depot.advance(self.loop.time())
+            background.append(tasks.create_task(self._carry(), name="plant"))
+            if story is not None:
+                await story(self)
+            else:
+                self._come_and_go()
+                if self.options.faults:
+                    background.append(tasks.create_task(FaultPlan(self).run(), name="faults"))
+                    background.append(tasks.create_task(self._look_when_healed(), name="healed"))
+                await asyncio.sleep(self.options.hours * 3600)
             for task in background:
                 task.cancel()
-        await self._settle()
-        self._check_end()
+        if story is None:
+            await self._settle()
+            self._check_end()
         if self.daemon is not None:
             await self.daemon.stop()
+
+    async def _carry(self) -> None:
+        """The conductors carry what flows."""
+        while True:
+            await asyncio.sleep(self.options.step_s)
+            now_s = self.loop.time()
+            self.depot.advance(now_s)
+            self.judge.advance(now_s, self.options.step_s)
+
+    async def _look_when_healed(self) -> None:
+        """Faults that began late last into the healthy time."""
+        await asyncio.sleep(self.options.hours * 3600 - self.options.heal_s)
+        while not self.judge.is_calm_for(HEALED_AFTER_S):  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(5)
+        self.judge.check_healed()
 
     async def start_daemon(self) -> None:
         """The real daemon, on this world's clock, network, disk, meters and broker."""
@@ -210,13 +260,13 @@ class World:
             transport=lambda _settings: SimTransport(self.loop, self.broker),
             meters=lambda _connections, _guards, inbox, clock, *_rest: SimMeters([self.meter], inbox, clock),
             boot_id=f"boot-{self.report.restarts}",
-            trace=self._trace,
+            trace=self.judge.trace,
         )
         self._store = store
-        self._told.clear()
+        self.judge.restarted()
         compile_schemas()
         self.daemon = Daemon(self.settings, parts)
-        await self.loop.run_as(f"edgectl-{self.report.restarts}", self.daemon.start())
+        await self.loop.run_as(self.process, self.daemon.start())
 
     async def kill_daemon(self) -> None:
         """kill -9: nothing is said to anybody, what the disk has not acknowledged is gone."""
@@ -227,7 +277,7 @@ class World:
         self.network.abandon(OCPP_PORT)
         for transport in self.broker.clients:
             transport.vanish()
-        await self.loop.kill(f"edgectl-{self.report.restarts}")
+        await self.loop.kill(self.process)
         self.report.restarts += 1
 
     async def _settle(self) -> None:
@@ -242,47 +292,6 @@ class World:
         open_count = self.daemon.view().open_session_count if self.daemon is not None else 0
         return queued + open_count
 
-    # --- promises -----------------------------------------------------------------------------------------------------
-
-    def _trace(self, event: Event, now: Instant, decisions: Sequence[Decision]) -> None:
-        """Every event and every decision, in order: the run's fingerprint; and the promises that hold at each."""
-        self._digest.update(f"{now.mono_ms} {type(event).__name__} {decisions!r}\n".encode())
-        self.report.decision_count += len(decisions)
-        call = getattr(event, "call", None)
-        replies = [decision for decision in decisions if isinstance(decision, Reply)]
-        if len(replies) != (1 if call is not None else 0):
-            self._broken(f"{type(event).__name__} got {len(replies)} replies")
-        if isinstance(event, TransactionStarted | TransactionEnded):
-            self._told.pop(event.call.charger, None)  # what was told died with the transaction
-        has_raised = False
-        for order in decisions:
-            if not isinstance(order, SetLimit):
-                continue
-            self.report.limit_count += 1
-            if 0 < order.limit_ma < 6_000:
-                self._broken(f"{order.evse} was told {order.limit_ma} mA")
-            previous_ma = self._told.get(order.evse.charger)
-            if previous_ma is not None and order.limit_ma < previous_ma and has_raised:
-                self._broken(f"{order.evse} was lowered after a raise")
-            has_raised = has_raised or (previous_ma is not None and order.limit_ma > previous_ma)
-            self._told[order.evse.charger] = order.limit_ma
-        if any(isinstance(decision, SetLimit) for decision in decisions):
-            self._check_commanded(now)
-
-    def _check_commanded(self, now: Instant) -> None:
-        """What is commanded fits the limit left by other load, on every conductor, right after every decision that ordered."""
-        if self.daemon is None:
-            return
-        for circuit in self.daemon.controller.circuits(now):
-            if circuit.mode == "metered":
-                room = (circuit.limit_ma - circuit.background_ma - circuit.silent_ma).at_least(Phases.uniform(0))
-                if not circuit.commanded_ma.fits(room):
-                    self._broken(f"{circuit.id}: commanded {circuit.commanded_ma} does not fit {room}")
-
-    def _broken(self, words: str) -> None:
-        if len(self.report.broken) < 50:
-            self.report.broken.append(f"{self.loop.time():.3f} s: {words}")
-
     def _check_end(self) -> None:
         started = sum(station.started_transactions for station in self.stations)
         bills: dict[str, int] = {}
@@ -294,33 +303,17 @@ class World:
         self.report.records_received = len(bills)
         self.report.record_duplicates = self.backend.duplicates
         if self._owed():
-            self._broken(f"{self._owed()} messages or sessions are still open at the end")
+            self.judge.broken(f"{self._owed()} messages or sessions are still open at the end")
         if len(bills) != started:
-            self._broken(f"{started} transactions became {len(bills)} billed sessions")
+            self.judge.broken(f"{started} transactions became {len(bills)} billed sessions")
         for record in completed:
             session = record["session"]
             if session["energy_wh"] < 0:
-                self._broken(f"negative energy: {session}")
+                self.judge.broken(f"negative energy: {session}")
             if sum(period["energy_wh"] for period in session["periods"]) != session["energy_wh"]:
-                self._broken(f"periods do not add up: {session['id']}")
+                self.judge.broken(f"periods do not add up: {session['id']}")
         self.report.broken += [f"backend: {fault}" for fault in self.backend.faults]
         self.report.broken += [f"backend: gap at {gap}" for gap in self.backend.gaps()]
         discarded = [action for station in self.stations for action in station.discarded]
         if discarded:
-            self._broken(f"chargers gave up on {discarded}")
-
-    def finish(self) -> Report:
-        report = self.report
-        report.digest = self._digest.hexdigest()
-        for name, circuit in self.depot.circuits.items():
-            breaker = circuit.breaker
-            report.longest_over_s = max(report.longest_over_s, breaker.longest_over_s)
-            report.worst_ratio = max(report.worst_ratio, breaker.worst_ratio)
-            report.worst_damage = max(report.worst_damage, breaker.worst_damage)
-            if breaker.longest_above_113_s > 60 or breaker.longest_above_145_s > 5:
-                report.broken.append(
-                    f"{name}: {breaker.longest_above_113_s} s above 1.13 x, {breaker.longest_above_145_s} above 1.45 x"
-                )
-            if breaker.worst_damage > 0.05:
-                report.broken.append(f"{name}: the breaker came within {breaker.worst_damage:.3f} of tripping")
-        return report
+            self.judge.broken(f"chargers gave up on {discarded}")

@@ -215,6 +215,25 @@ def test_limits_are_sent_again_right_after_a_reconnect() -> None:
     assert order.evse == EvseId(ChargerId("A"), 1)
 
 
+def test_after_its_lease_a_reconnect_gives_no_more_than_the_fallback_until_the_next_step() -> None:
+    bench = running("A", "B", limit_a=50)
+    assert bench.limit_a("A") == 20
+    bench.drop("A")
+    bench.run(300, building_a=10, follows=False)
+    assert bench.limit_a("B") > 20, "the other has what it left"
+    sent = of(SetLimit, bench.put(ChargerConnected(ChargerId("A"), 99, "ocpp1.6", "127.0.0.1", 1)))
+    assert [order.limit_ma for order in sent] == [6_000]
+
+
+def test_a_reconnect_without_a_meter_gives_no_more_than_the_fallback() -> None:
+    bench = running("A", "B", limit_a=50)
+    bench.drop("A")
+    bench.run(10)
+    assert bench.controller.circuits(bench.now)[0].mode == "safe"
+    sent = of(SetLimit, bench.put(ChargerConnected(ChargerId("A"), 99, "ocpp1.6", "127.0.0.1", 1)))
+    assert [order.limit_ma for order in sent] == [6_000]
+
+
 def test_a_charger_that_reconnects_without_booting_gets_its_fallback_written_again() -> None:
     bench = Bench(plant("A"))
     bench.put(ChargerConnected(ChargerId("A"), 1, "ocpp1.6", "127.0.0.1", 1))

@@ -54,6 +54,21 @@ def test_overdraw_is_found_within_two_reports_and_the_next_way_is_tried_at_once(
     assert "limits-ignored" in alarms(bench)
 
 
+def test_others_make_room_for_overdraw_on_a_conductor_without_a_meter_of_its_own() -> None:
+    bench = Bench(plant("A", "B", limit_a=100, hall_a=40))
+    bench.boot("A", "B")
+    bench.start("A")
+    bench.start("B")
+    bench.run(60, building_a=10)
+    assert bench.limit_a("A") == bench.limit_a("B") == 20
+    bench.wait(1)
+    bench.values("A", amps=(32, 32, 32))
+    for _ in range(5):
+        bench.wait(1)
+        bench.meter(10 + 32 + 20)
+    assert 6 <= bench.limit_a("B") < 9, "what 40 A leave beside 32 A"
+
+
 def test_a_single_report_above_the_limit_proves_nothing() -> None:
     bench = charging(building_a=20)
     run_drawing(bench, 32, 10, building_a=7)

@@ -49,7 +49,7 @@ class Current:
         limit_a = min(station.max_a, station.profiles.limit_a(number, wall_s, began_s, phase_count))
         charging_count = sum(1 for other in station.evses.values() if other.transaction is not None)
         limit_a = min(limit_a, station.profiles.station_limit_a(wall_s, phase_count) / max(1, charging_count))
-        return limit_a * 1.1 if "overdraw" in station.faults else limit_a
+        return limit_a if evse is None else evse.rounded_a(limit_a)
 
     def pull(self, now_s: float) -> None:
         """Ask again about dynamic limits that have not been renewed for a while (K28)."""

@@ -97,6 +97,10 @@ class Station20:
     def stamp(self, now_s: float) -> str:
         return datetime.fromtimestamp(self.wall_s(now_s), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
+    def set_clock(self, by_s: float) -> None:
+        """Its clock is put forward, or back."""
+        self._wall_offset_s += by_s
+
     @property
     def is_online(self) -> bool:
         """It has a link, and has been accepted."""

@@ -132,7 +132,8 @@ def samples(evse: Evse, measurands: Sequence[str], context: str) -> list[dict[st
     car = evse.car
     drawn_a = car.drawn_a if car is not None else 0.0
     used = min(car.phase_count, len(evse.wiring)) if car is not None else 0
-    phases = [(f"L{own + 1}", drawn_a if own < used else 0.0) for own in range(len(evse.wiring))]
+    told_count = 1 if "one-phase-values" in evse.faults else len(evse.wiring)
+    phases = [(f"L{own + 1}", drawn_a if own < used else 0.0) for own in range(told_count)]
     found: list[dict[str, Any]] = []
     for measurand in measurands:
         match measurand:

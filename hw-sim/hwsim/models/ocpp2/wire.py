@@ -72,6 +72,10 @@ class Wire:
         self._late: list[tuple[float, str]] = []
         self._pending: _Pending | None = None
 
+    def set_faults(self, faults: frozenset[str]) -> None:
+        """What is wrong with it from now on."""
+        self._faults = faults
+
     # --- what there is to say
 
     def ask(self, action: str, payload: Payload, then: Then | None = None, *, is_solicited: bool = False) -> None:
