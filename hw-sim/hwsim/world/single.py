@@ -24,7 +24,15 @@ SITE = SiteOptions(
 SETTLE_S = 150.0
 STEP_AFTER_S, STEP_LASTS_S = 5.0, 40.0
 LASTS_S = 60.0
-LASTS_OTHERWISE_S = {"one_cut_off": 300.0, "daemon_killed": 15.0, "charger_ignores": 240.0, "charger_mute": 240.0}
+NOTICED_AFTER_S = 45.0
+"""From a vehicle that takes less until a meter that does not show it is no longer believed: two of its reports, and a while."""
+LASTS_OTHERWISE_S = {
+    "meter_frozen": 100.0,
+    "one_cut_off": 300.0,
+    "daemon_killed": 15.0,
+    "charger_ignores": 240.0,
+    "charger_mute": 240.0,
+}
 """Where a minute shows too little, or is more than it is meant to be."""
 COME_BACK_S = 30.0
 RECOVER_S = 300.0
@@ -102,6 +110,10 @@ async def _step(world: World, kind: Fault) -> None:
     if kind.excuse is Excuse.UNTOLD:
         return
     await asyncio.sleep(STEP_AFTER_S)
+    if kind.name == "meter_frozen":  # where nothing moves nobody can tell a frozen meter from a calm site
+        for car in [evse.car for evse in world.stations[0].evses.values() if evse.car is not None]:
+            car.max_a = 6.0
+        await asyncio.sleep(NOTICED_AFTER_S)
     world.building.step_a = world.options.step_a
     await asyncio.sleep(STEP_LASTS_S)
     world.building.step_a = 0.0
