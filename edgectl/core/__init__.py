@@ -9,6 +9,7 @@ decisions on a laptop, in a simulated year and in a log replayed from a customer
 - ``sessions``      start, update, stop; recognises repeats and orphans
 - ``evidence``      what a message says and how far it is believed
 - ``periods``       the spans of a session; ``registers`` energy from registers that may lie
+- ``tariffs``       what a session costs; ``signed`` whether its meter says so; ``exports`` sessions as others want them
 - ``meters``        the last reading of each meter, and whether it can still be trusted
 - ``doubts``        meters that answer and do not tell the truth
 - ``circuits``      background load and headroom of each conductor

@@ -19,7 +19,7 @@ from edgectl.domain.site import Site
 from edgectl.domain.time import Instant
 
 AT_ONCE: Final = 40
-"""Signatures checked in one step: some 0.1 ms each on a PC, about 1 ms on a small gateway, and the loop waits for them."""
+"""Signatures checked in one step, for the loop waits: on a busy PC 0.3 ms each on secp256r1, 2 ms on brainpool384r1."""
 METERS_MAX: Final = 5_000
 """A site has at most some hundreds; a charger that makes up serial numbers fills no memory."""
 KEY_CHANGED: Final = "meter-key-changed"

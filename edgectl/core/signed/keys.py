@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -64,6 +65,7 @@ def key_bytes(text: str) -> bytes:
         raise BadKeyError("the key is neither hexadecimal nor base64") from None
 
 
+@lru_cache(maxsize=256)
 def read_key(text: str, declared: str) -> PublicKey:
     """A key, in a SubjectPublicKeyInfo or as its bare coordinates; then ``declared`` says the curve.
 

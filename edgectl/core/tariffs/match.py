@@ -6,6 +6,8 @@ restriction to that hour holds twice; in the night it is put forward, a start in
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from fractions import Fraction
@@ -87,39 +89,46 @@ def _is_in_hours(restrictions: Restrictions, local: datetime) -> bool:
 # --- where to cut ---------------------------------------------------------------------------------------------------------
 
 
-def cuts(tariff: Tariff, usage: Usage, before_wh: Fraction, began_utc_ms: UtcMillis, zone: tzinfo) -> list[Fraction]:
-    """The fractions of a span, 0 and 1 included, between which no restriction changes."""
+def cuts(
+    tariff: Tariff, usage: Usage, before_wh: Fraction, began_utc_ms: UtcMillis, clock: Sequence[UtcMillis]
+) -> list[Fraction]:
+    """The fractions of a span, 0 and 1 included, between which no restriction changes. ``clock``: of ``clock_moments``."""
     found = {Fraction(0), Fraction(1)}
     every = [element.restrictions for element in tariff.elements]
     if usage.duration_ms > 0:
-        moments = {began_utc_ms + bound for one in every for bound in (one.min_ms, one.max_ms) if bound is not None}
-        if any(_uses_clock(one) for one in every):
-            moments |= _clock_moments(every, usage, zone)
-        found |= {Fraction(moment - usage.from_utc_ms, usage.duration_ms) for moment in moments}
+        moments = [began_utc_ms + bound for one in every for bound in (one.min_ms, one.max_ms) if bound is not None]
+        moments += clock[bisect_left(clock, usage.from_utc_ms) : bisect_right(clock, usage.to_utc_ms)]
+        inside = {moment for moment in moments if usage.from_utc_ms < moment < usage.to_utc_ms}
+        found |= {Fraction(moment - usage.from_utc_ms, usage.duration_ms) for moment in inside}
     if usage.energy_wh > 0:
         bounds = {bound for one in every for bound in (one.min_wh, one.max_wh) if bound is not None}
         found |= {(bound - before_wh) / usage.energy_wh for bound in bounds}
     return sorted(cut for cut in found if 0 <= cut <= 1)
 
 
-def _uses_clock(one: Restrictions) -> bool:
-    given = (one.start_minute_count, one.end_minute_count, one.start_date, one.end_date)
-    return bool(one.days) or any(value is not None for value in given)
+def clock_moments(tariff: Tariff, from_utc_ms: UtcMillis, to_utc_ms: UtcMillis, zone: tzinfo) -> list[UtcMillis]:
+    """Every midnight and every named time of a span, both times where the clock shows it twice, and the changes of the clock.
 
-
-def _clock_moments(every: list[Restrictions], usage: Usage, zone: tzinfo) -> set[UtcMillis]:
-    """Every midnight and every named time within the span, both times where the clock shows it twice, and clock changes."""
-    minutes = {0} | {minute for one in every for minute in (one.start_minute_count, one.end_minute_count) if minute is not None}
-    first = local_time(usage.from_utc_ms, zone).date()
-    day_count = min((local_time(usage.to_utc_ms, zone).date() - first).days, LONGEST_DAYS)
+    Sorted, with some around the span; none where no restriction looks at the clock.
+    """
+    every = [element.restrictions for element in tariff.elements]
+    if not any(_uses_clock(one) for one in every):
+        return []
+    named = {minute for one in every for minute in (one.start_minute_count, one.end_minute_count) if minute is not None}
+    minutes = {0} | named
+    first = local_time(from_utc_ms, zone).date()
+    day_count = min((local_time(to_utc_ms, zone).date() - first).days, LONGEST_DAYS)
     moments: set[UtcMillis] = set()
     for offset in range(day_count + 2):
         day = first + timedelta(days=offset)
-        for minute in minutes:
-            for fold in (0, 1):
-                moments.add(_utc(day, minute, fold, zone))
+        moments |= {_utc(day, minute, fold, zone) for minute in minutes for fold in (0, 1)}
         moments |= _clock_change(day, zone)
-    return {moment for moment in moments if usage.from_utc_ms < moment < usage.to_utc_ms}
+    return sorted(moments)
+
+
+def _uses_clock(one: Restrictions) -> bool:
+    given = (one.start_minute_count, one.end_minute_count, one.start_date, one.end_date)
+    return bool(one.days) or any(value is not None for value in given)
 
 
 def _utc(day: date, minute: int, fold: int, zone: tzinfo) -> UtcMillis:

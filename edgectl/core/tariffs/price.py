@@ -24,7 +24,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Final
 
-from edgectl.core.tariffs.match import Situation, cuts, first_match, local_time
+from edgectl.core.tariffs.match import Situation, clock_moments, cuts, first_match, local_time
 from edgectl.core.tariffs.usage import Usage
 from edgectl.domain.tariff import (
     Booking,
@@ -134,16 +134,22 @@ def exact(tariff: Tariff, usages: Sequence[Usage], zone: tzinfo, *, grace_ms: Mi
 def pieces(tariff: Tariff, usages: Sequence[Usage], zone: tzinfo, *, grace_ms: Millis = 0) -> Iterator[tuple[Usage, Situation]]:
     """The session cut wherever another price may hold, with the time that is paid: parking less the grace."""
     energy_wh, grace_left_ms = Fraction(0), Fraction(grace_ms)
-    began_utc_ms = usages[0].from_utc_ms if usages else 0
+    if not usages:
+        return
+    began_utc_ms = usages[0].from_utc_ms
+    clock = clock_moments(tariff, began_utc_ms, max(usage.to_utc_ms for usage in usages), zone)
     for usage in usages:
-        for begin, end in pairwise(cuts(tariff, usage, energy_wh, began_utc_ms, zone)):
-            piece = usage.part(begin, end)
+        places = cuts(tariff, usage, energy_wh, began_utc_ms, clock)
+        for begin, end in pairwise(places):
+            piece = usage if len(places) == 2 else usage.part(begin, end)
             at_ms = usage.from_utc_ms + begin * usage.duration_ms
             local = local_time(int(at_ms), zone)
             situation = Situation(local, energy_wh, at_ms - began_utc_ms, usage.power_w, usage.current_ma)
-            free_ms = min(grace_left_ms, piece.parking_ms)
-            grace_left_ms -= free_ms
-            yield replace(piece, parking_ms=piece.parking_ms - free_ms), situation
+            if grace_left_ms and piece.parking_ms:
+                free_ms = min(grace_left_ms, piece.parking_ms)
+                grace_left_ms -= free_ms
+                piece = replace(piece, parking_ms=piece.parking_ms - free_ms)
+            yield piece, situation
             energy_wh += piece.energy_wh
 
 
@@ -152,9 +158,14 @@ def draft_lines(tariff: Tariff, usages: Sequence[Usage], zone: tzinfo, *, grace_
     flat: tuple[int, PriceComponent] | None = None
     for piece, situation in pieces(tariff, usages, zone, grace_ms=grace_ms):
         flat = flat or first_match(tariff, Dimension.FLAT, situation)
-        drafts.add(first_match(tariff, Dimension.ENERGY, situation), piece.energy_wh)
-        drafts.add(first_match(tariff, Dimension.TIME, situation), piece.charging_ms)
-        drafts.add(first_match(tariff, Dimension.PARKING_TIME, situation), piece.parking_ms)
+        quantities = (
+            (Dimension.ENERGY, piece.energy_wh),
+            (Dimension.TIME, piece.charging_ms),
+            (Dimension.PARKING_TIME, piece.parking_ms),
+        )
+        for dimension, quantity in quantities:
+            if quantity:
+                drafts.add(first_match(tariff, dimension, situation), quantity)
     drafts.round_up(Dimension.ENERGY)
     drafts.round_up(Dimension.PARKING_TIME if drafts.total(Dimension.PARKING_TIME) else Dimension.TIME)
     drafts.add(flat, Fraction(1))
@@ -168,7 +179,8 @@ def _reservation_lines(tariff: Tariff, reservation: Reservation, zone: tzinfo) -
     bookings = [Booking.RESERVATION_EXPIRES, Booking.RESERVATION] if reservation.is_expired else [Booking.RESERVATION]
     drafts = _Drafts()
     flat: tuple[int, PriceComponent] | None = None
-    places = cuts(tariff, usage, Fraction(0), usage.from_utc_ms, zone)
+    clock = clock_moments(tariff, usage.from_utc_ms, usage.to_utc_ms, zone)
+    places = cuts(tariff, usage, Fraction(0), usage.from_utc_ms, clock)
     for begin, end in pairwise(places):
         at_ms = usage.from_utc_ms + begin * usage.duration_ms
         situation = Situation(local_time(int(at_ms), zone), Fraction(0), at_ms - usage.from_utc_ms)
