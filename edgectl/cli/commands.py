@@ -14,7 +14,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from edgectl import __version__
-from edgectl.cli import actions, authority, commissioning, exports, limits, prices, signed, tables
+from edgectl.cli import actions, authority, commissioning, exports, limits, meter_tools, prices, signed, tables
 from edgectl.cli.client import Daemon, DaemonError
 
 OK, FAILED, BAD_INPUT, UNSAFE = 0, 1, 2, 3
@@ -240,13 +240,17 @@ def chargers_show(daemon: Daemon, charger: str, is_json: bool) -> None:
     show(lambda: daemon.get("chargers", charger), tables.charger, is_json=is_json)
 
 
-@cli.command()
+@cli.group(cls=Suggesting, invoke_without_command=True)
 @as_json
 @watched
-@click.pass_obj
-def meters(daemon: Daemon, is_json: bool, watch: bool) -> None:
-    """The last reading of each meter."""
-    show(lambda: daemon.get("meters"), tables.meters, is_json=is_json, watch=watch)
+@click.pass_context
+def meters(context: click.Context, is_json: bool, watch: bool) -> None:
+    """The last reading of each meter, from the daemon; the commands below need none."""
+    if context.invoked_subcommand is None:
+        show(lambda: context.obj.get("meters"), tables.meters, is_json=is_json, watch=watch)
+
+
+meter_tools.register(meters)
 
 
 @cli.command()

@@ -15,8 +15,9 @@ def table(headings: Iterable[str], rows: Iterable[Iterable[object]], empty: str)
     body = list(rows)
     if not body:
         return Text(empty, style="dim")
-    found = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in headings:
+    names = list(headings)
+    found = Table(box=None, pad_edge=False, header_style="dim", show_header=any(names))
+    for heading in names:
         found.add_column(heading, overflow="fold")
     for row in body:
         # Text, not markup: a vendor's name is foreign input.

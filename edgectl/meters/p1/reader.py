@@ -50,8 +50,8 @@ class P1Reader:
         self._clock = clock
         self._seen = _Seen()
         self._counters: Counter[str] = Counter()
-        self.values: P1Values | None = None
-        """The latest telegram, for the tools."""
+        self.telegram: Telegram | None = None
+        """The latest one, for the tools."""
 
     def counters(self) -> dict[str, int]:
         return dict(self._counters)
@@ -111,7 +111,7 @@ class P1Reader:
         except NoValueError as reason:
             return self._without(str(reason))
         self._counters["p1_telegrams"] += 1
-        self.values = values
+        self.telegram = found
         self._remember(values, now_ms)
         if values.timestamp is not None and now_ms - self._seen.timestamp_mono_ms >= FROZEN_MS:
             return self._without("frozen")

@@ -48,16 +48,12 @@ def _of_phase(reading: MeterReading, phase: Phase) -> list[str]:
 
 def _together(reading: MeterReading, phases: tuple[Phase, ...]) -> list[str]:
     found = []
-    watts, total_w, amps = reading.power_w, reading.power_total_w, reading.current_ma
-    if watts is not None and total_w is not None:
-        difference_w = abs(watts.total - total_w)
-        if difference_w > max(3 * ROUNDING_W, abs(total_w) * ROUNDING_PERCENT // 100):
-            found.append(f"the phases add up to {watts.total} W, the meter says {total_w} W")
+    amps = reading.current_ma
     if amps is not None:
         outward = [phase.name for phase in phases if amps[phase] <= -LOAD_MIN_MA]
         inward = [phase.name for phase in phases if amps[phase] >= LOAD_MIN_MA]
         if outward and inward:
-            found.append(f"{', '.join(outward)} flows out while {', '.join(inward)} flows in: a reversed transformer?")
+            found.append(f"{', '.join(outward)} out, {', '.join(inward)} in: is a transformer reversed?")
     if reading.frequency_mhz is not None and not FREQUENCY_MHZ[0] <= reading.frequency_mhz <= FREQUENCY_MHZ[1]:
         found.append(f"{reading.frequency_mhz / 1000:.2f} Hz")
     return found
