@@ -32,5 +32,5 @@ def _plan(one: MeterModel, reply_ms: int) -> ReadPlan:
         slow_count=tuple(block.count for block in slow_blocks(one) if block not in control),
         gap_ms=one.rules.gap_ms,
         reply_ms=reply_ms,
-        has_phase_currents="i" in one.points,
+        has_phase_currents=one.has_phase_currents,
     )

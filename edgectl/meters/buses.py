@@ -19,6 +19,7 @@ from serial import SerialException
 from edgectl.domain.settings import Connection, Transport
 from edgectl.domain.units import Millis
 from edgectl.meters.rtu import CONTACT_FUNCTIONS, EXCEPTIONS, Answer, Receiver, Request
+from edgectl.meters.streams import line_reason
 
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # it would write a line for each silence; we count them
 
@@ -152,7 +153,7 @@ class RtuBus:
                 answer = await wire.exchange(request, timeout_ms / 1000 + on_wire_s)
             except (OSError, SerialException, TimeoutError) as error:
                 await self._drop()
-                return Answer(None, _line_words(error), is_link_trouble=True)
+                return Answer(None, line_reason(error), is_link_trouble=True)
             self._silent_count = self._silent_count + 1 if answer.reason == "timeout" else 0
             if self._silent_count >= SILENT_LINK_MAX and self._connection.transport is Transport.RTU_OVER_TCP:
                 await self._drop()
@@ -209,7 +210,7 @@ class TcpBus:
                 client = await self._connected()
             except (ModbusException, OSError, TimeoutError) as error:
                 self._drop()
-                return Answer(None, _line_words(error), is_link_trouble=True)
+                return Answer(None, line_reason(error), is_link_trouble=True)
             loop = asyncio.get_running_loop()
             began_s = loop.time()
             answer = await self._ask(client, request, timeout_ms)
@@ -234,7 +235,7 @@ class TcpBus:
         except (ModbusException, OSError) as error:
             is_lost = not client.connected
             self._drop()
-            return Answer(None, _line_words(error) if is_lost else "damaged-answer", is_link_trouble=is_lost)
+            return Answer(None, line_reason(error) if is_lost else "damaged-answer", is_link_trouble=is_lost)
         self._silent_count = 0
         if isinstance(answer, ExceptionResponse):
             if answer.function_code != request.function | 0x80:
@@ -278,11 +279,3 @@ class TcpBus:
     async def close(self) -> None:
         async with self._lock:
             self._drop()
-
-
-def _line_words(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "cannot-connect"
-    if isinstance(error, SerialException | FileNotFoundError | PermissionError):
-        return "serial-line-gone"
-    return "connection-lost" if not isinstance(error, ConnectionRefusedError) else "connection-refused"

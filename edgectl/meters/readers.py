@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 from edgectl.domain.events import Event, MeterRead
 from edgectl.domain.ids import MeterId
-from edgectl.domain.settings import P1_MODEL, InputConnection, MeterConnection, VirtualMeter
+from edgectl.domain.settings import P1_MODEL, Connection, InputConnection, MeterConnection, VirtualMeter
+from edgectl.meters.buses import Bus, open_bus
 from edgectl.meters.p1 import P1Reader
 from edgectl.meters.poller import MetersAdapter
 from edgectl.meters.virtual import VirtualReader
@@ -32,13 +34,14 @@ class SiteMeters:
         random: Random,
         folder: Path = Path(),
         virtual: tuple[VirtualMeter, ...] = (),
+        buses: Callable[[Connection], Bus] = open_bus,
     ) -> None:
         ports = [one for one in connections if isinstance(one, MeterConnection) and one.model == P1_MODEL]
         polled = tuple(one for one in connections if one not in ports)
         # A virtual meter that guards makes guards of its parts.
         guards |= {part for one in virtual if one.meter in guards for part in one.parts}
         inbox = _Deriving(inbox, virtual)
-        self._buses = MetersAdapter(polled, guards, inbox, clock, random, folder)
+        self._buses = MetersAdapter(polled, guards, inbox, clock, random, folder, buses)
         self._ports = [P1Reader(one, lambda reading: inbox.put(MeterRead(reading)), clock) for one in ports]
 
     async def run(self) -> None:

@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from edgectl.domain.settings import Connection, Transport
-from edgectl.meters.catalogue import CatalogueError, model
-from edgectl.meters.catalogue.sheets import Sheet, sheet, sheet_names
+from edgectl.domain.settings import P1_MODEL, Connection, Transport
+from edgectl.meters.catalogue import model
+from edgectl.meters.catalogue.sheets import sheet, sheet_names
 from edgectl.meters.tools.identify import Identity, identify, text_of
 from edgectl.runtime.clock import SystemClock
 from hwsim.meters.device import Device
-from hwsim.meters.registers import Truth, registers_of
+from hwsim.meters.generated import device_of
+from hwsim.meters.registers import Truth
 from hwsim.meters.rtu_server import MeterPty
 from hwsim.meters.tcp_server import MeterTcpServer
 
@@ -23,48 +24,25 @@ TEXTS = {"hager-ecr": "HAGER", "shelly-pro-3em": "Shelly Pro 3EM", "finder-7m38"
 """What stands in the text registers where it is not the first model's name."""
 
 
-def identity_registers(one: Sheet) -> dict[int, int]:
-    """The identifying registers as the device itself would fill them."""
-    found: dict[int, int] = {}
-    for probe in one.probes:
-        if probe.expected:
-            raw = probe.expected[0].to_bytes(2 * probe.count)
-        elif probe.is_serial or probe.kind != "str":
-            raw = (12_345).to_bytes(2 * probe.count) if probe.kind != "str" else b"AB123456".ljust(2 * probe.count, b"\0")
-        else:
-            raw = TEXTS.get(one.name, one.models[0]).encode().ljust(2 * probe.count, b"\0")[: 2 * probe.count]
-        found.update({probe.address + at // 2: raw[at] << 8 | raw[at + 1] for at in range(0, len(raw), 2)})
-    return found
-
-
-def device_like(name: str) -> Device:
+def device_like(name: str, truth: Truth = TRUTH) -> Device:
+    """As strict as the catalogue says, with the numbers it names; its texts as the maker would write them."""
     one = model(name)
-    registers = {**registers_of(one, TRUTH), **identity_registers(sheet(name))}
-    return StrictDevice(lambda: registers)
+
+    def write_texts(contents: dict[int, int]) -> None:
+        for probe in one.detect:
+            if probe.kind == "str":
+                text = "AB123456" if probe.is_serial else TEXTS.get(name, sheet(name).models[0])
+                raw = text.encode().ljust(2 * probe.count, b"\0")[: 2 * probe.count]
+                contents.update({probe.address + at // 2: raw[at] << 8 | raw[at + 1] for at in range(0, len(raw), 2)})
+
+    return device_of(one, lambda: truth, spoil=write_texts)
 
 
-class StrictDevice(Device):
-    """Refuses a read that begins or ends where nothing is, as most real ones do."""
-
-    def answer(self, function: int, address: int, count: int) -> bytes:
-        contents = self.source()
-        if address not in contents or address + count - 1 not in contents:
-            return bytes([function | 0x80, 2])
-        return super().answer(function, address, count)
-
-
-def readable(names: tuple[str, ...]) -> list[str]:
-    found = []
-    for name in names:
-        try:
-            if {"u", "i"} <= set(model(name).points):
-                found.append(name)
-        except (CatalogueError, KeyError):
-            continue
-    return found
-
-
-WITH_PROBE = [name for name in readable(sheet_names()) if any(not probe.is_serial for probe in sheet(name).probes)]
+WITH_PROBE = [
+    name
+    for name in sheet_names()
+    if name != P1_MODEL and "i" in model(name).points and any(not probe.is_serial for probe in model(name).detect)
+]
 
 
 @asynccontextmanager
@@ -123,10 +101,7 @@ async def test_look_alikes_are_named_together_and_the_next_best_beside_them() ->
 
 
 async def test_a_phase_without_voltage_does_not_hide_who_it_is() -> None:
-    one = model("cg-em3x0")
-    half = Truth((3.0, 0.0, 0.0), (230.0, 0.0, 0.0))
-    registers = {**registers_of(one, half), **identity_registers(sheet("cg-em3x0"))}
-    async with served({3: Device(lambda: registers)}) as connection:
+    async with served({3: device_like("cg-em3x0", Truth((3.0, 0.0, 0.0), (230.0, 0.0, 0.0)))}) as connection:
         found = await ask(connection)
     assert found.best is not None
     assert found.best.model == "cg-em3x0"

@@ -136,8 +136,9 @@ async def test_another_meter_on_the_port_is_noticed() -> None:
         await opened.until(Quality.GOOD)
         source.serial = "E0099999999999999"
         async with asyncio.timeout(20):
-            while not opened.reader.counters().get("meter_swapped"):
-                await opened.until(Quality.GOOD)
+            while not (await opened.until(Quality.GOOD)).energy_note:
+                continue
+        assert opened.reader.counters()["meter_replaced"] == 1
 
 
 async def test_a_bridge_is_read_and_found_again_after_a_cut() -> None:

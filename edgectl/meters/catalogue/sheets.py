@@ -16,26 +16,6 @@ from ruamel.yaml import YAML
 from edgectl.domain.settings import P1_MODEL
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """A read that says something about who answers."""
-
-    function: int
-    address: int
-    count: int
-    kind: str
-    """A value type of the catalogue, or ``str``."""
-    expected: tuple[int, ...] = ()
-    """Raw values that mean this model; two with ``is_range`` are the ends of a range."""
-    is_range: bool = False
-    is_serial: bool = False
-    """It tells one device from another, not one model from another."""
-    name: str = ""
-
-    def fits(self, raw: int) -> bool:
-        return self.expected[0] <= raw <= self.expected[-1] if self.is_range else raw in self.expected
-
-
 @dataclass(frozen=True)
 class Sheet:
     """One entry. ``raw`` is the entry as written, its layout merged in."""
@@ -51,7 +31,6 @@ class Sheet:
     sources: tuple[str, ...]
     note: str
     bus: dict[str, Any]
-    probes: tuple[Probe, ...]
     reply_ms: int | None
     """Typical time to an answer, where the maker says."""
     raw: dict[str, Any] = field(repr=False)
@@ -99,7 +78,6 @@ def sheet(name: str) -> Sheet:
         sources=_texts(raw, "sources"),
         note=str(raw.get("note", "")),
         bus=dict(raw.get("bus", {})),
-        probes=tuple(_probe(probe) for probe in raw.get("detect", ())),
         reply_ms=int(reply[0] if isinstance(reply, list) else reply) if reply is not None else None,
         raw={**merged, "limits": limits},
     )
@@ -114,23 +92,6 @@ def search(text: str) -> tuple[Sheet, ...]:
 
     return tuple(one for one in map(sheet, sheet_names()) if all(word in haystack(one) for word in words))
 
-
-def _probe(entry: dict[str, Any]) -> Probe:
-    kind = str(entry.get("type", "u16"))
-    expected = entry.get("is", [])
-    return Probe(
-        function=int(entry["fc"]),
-        address=int(entry["at"]),
-        count=int(entry.get("regs", _WIDTHS.get(kind, 1))),
-        kind=kind,
-        expected=tuple(expected) if isinstance(expected, list) else (int(expected),),
-        is_range=bool(entry.get("range", False)),
-        is_serial="unique" in entry,
-        name=str(entry.get("name", entry.get("unique", ""))),
-    )
-
-
-_WIDTHS = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "f32": 2, "u64": 4, "s64": 4, "f64": 4}
 
 _P1 = Sheet(
     name=P1_MODEL,
@@ -148,7 +109,6 @@ _P1 = Sheet(
     ),
     note="DSMR 2.2, 3 (9600 baud) know no phases; these and DSMR 4 send each 10 s. Encrypted Luxembourg ports cannot be read.",
     bus={"kinds": ["serial", "tcp"], "baud": 115_200},
-    probes=(),
     reply_ms=None,
     raw={},
 )

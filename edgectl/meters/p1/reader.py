@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -112,20 +112,25 @@ class P1Reader:
             return self._without(str(reason))
         self._counters["p1_telegrams"] += 1
         self.telegram = found
-        self._remember(values, now_ms)
+        is_replaced = self._remember(values, now_ms)
         if values.timestamp is not None and now_ms - self._seen.timestamp_mono_ms >= FROZEN_MS:
             return self._without("frozen")
-        return reading_of(values, self._connection, now_ms)
+        reading = reading_of(values, self._connection, now_ms)
+        return replace(reading, energy_note="meter-replaced") if is_replaced else reading
 
-    def _remember(self, values: P1Values, now_ms: Millis) -> None:
+    def _remember(self, values: P1Values, now_ms: Millis) -> bool:
+        """True when another meter is there than before: its counters start elsewhere."""
         seen = self._seen
+        is_replaced = False
         if values.timestamp != seen.timestamp:
             seen.timestamp, seen.timestamp_mono_ms = values.timestamp, now_ms
         if values.serial is not None and values.serial != seen.serial:
-            if seen.serial is not None:
-                self._counters["meter_swapped"] += 1
-                log.warning("meter_swapped", meter=self._connection.meter, before=seen.serial, after=values.serial)
+            is_replaced = seen.serial is not None
+            if is_replaced:
+                self._counters["meter_replaced"] += 1
+                log.warning("meter_replaced", meter=self._connection.meter, before=seen.serial, after=values.serial)
             seen.serial = values.serial
+        return is_replaced
 
     def _without(self, reason: str) -> MeterReading:
         return MeterReading(self._connection.meter, self._clock.now().mono_ms, Quality.NO_VALUE, reason=reason)

@@ -124,6 +124,7 @@ def _reading(values: P1Values, connection: MeterConnection, completed_mono_ms: M
         voltage_mv=None if None in volts else on_site([millivolts or 0 for millivolts in volts], 1000),
         energy_import_wh=_scaled(imported, connection.ct_ratio_permille),
         energy_export_wh=_scaled(exported, connection.ct_ratio_permille),
+        energy_mono_ms=completed_mono_ms,
     )
 
 
@@ -139,7 +140,7 @@ def _phase_watts(values: P1Values, count: int) -> list[Watts]:
         raise NoValueError("missing-phase")
     total_w = values.power_total_w
     if total_w is not None and abs(sum(found) - total_w) > max(SUM_TOLERANCE_W, abs(total_w) * SUM_TOLERANCE_PERCENT // 100):
-        raise NoValueError("phases-against-total")
+        raise NoValueError("sum-against-total")
     return [power_w or 0 for power_w in watts]
 
 

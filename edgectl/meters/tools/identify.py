@@ -19,8 +19,8 @@ from edgectl.domain.phases import ALL_PHASES, Phase
 from edgectl.domain.settings import P1_MODEL, Connection, MeterConnection, Transport
 from edgectl.domain.units import Millis
 from edgectl.meters.buses import Bus, open_bus
-from edgectl.meters.catalogue import CatalogueError
-from edgectl.meters.catalogue.sheets import Probe, Sheet, sheet, sheet_names
+from edgectl.meters.catalogue import CatalogueError, Probe, model
+from edgectl.meters.catalogue.sheets import Sheet, sheet, sheet_names
 from edgectl.meters.poller import MetersAdapter
 from edgectl.meters.rtu import Answer, Request
 from edgectl.meters.tools.questions import Question, Table
@@ -90,6 +90,10 @@ class _Case:
     is_excluded: bool = False
     reading: MeterReading | None = None
 
+    @property
+    def probes(self) -> tuple[Probe, ...]:
+        return model(self.sheet.name).detect
+
     def note(self, points_count: int, words: str) -> None:
         self.points_count += points_count
         self.evidence.append(words)
@@ -147,7 +151,7 @@ class _Identification:
             return Identity(self._unit, is_answering=False)
         serial = None
         for case in self._cases:
-            for probe in case.sheet.probes:
+            for probe in case.probes:
                 words = answers[_key(probe)].words
                 _judge(case, probe, words)
                 if probe.is_serial and words is not None and case.points_count >= SETTLED:
@@ -157,7 +161,7 @@ class _Identification:
 
     async def _probe(self) -> dict[tuple[int, int, int], Answer] | None:
         """Every identifying register once; None when nobody answers."""
-        keys = sorted({_key(probe) for case in self._cases for probe in case.sheet.probes}, key=_turn)
+        keys = sorted({_key(probe) for case in self._cases for probe in case.probes}, key=_turn)
         answers: dict[tuple[int, int, int], Answer] = {}
         for number, key in enumerate(keys, start=1):
             function, address, count = key
@@ -240,12 +244,12 @@ def _judge(case: _Case, probe: Probe, words: tuple[int, ...] | None) -> None:
     if words is None:
         if probe.is_serial:
             case.note(SERIAL_ABSENT, f"no serial number at {where}")
-        elif probe.expected:
+        elif probe.values:
             case.note(ID_ABSENT, f"no answer at {where}")
         return
-    if probe.expected:
-        raw = int.from_bytes(b"".join(word.to_bytes(2) for word in words))
-        if probe.fits(raw):
+    if probe.values:
+        if probe.fits(words):
+            raw = int.from_bytes(b"".join(word.to_bytes(2) for word in words))
             case.note(ID_FITS, f"{_first(probe.name)} {_shown(raw)} at {where}")
         else:
             case.is_excluded = True

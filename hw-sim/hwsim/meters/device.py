@@ -38,13 +38,16 @@ class Strictness:
     holes: frozenset[int] | None = None
     """Registers that may be read although nothing is listed there; None for any between the first and the last asked for."""
 
+    loose: frozenset[int] = frozenset()
+    """Registers outside the table of values, such as the model's number: they are single words."""
+
     def refuses(self, function: int, address: int, count: int, contents: dict[int, int]) -> int | None:
         """The exception code, or None."""
         if function not in self.functions:
             return ILLEGAL_FUNCTION
         if not 0 < count <= self.max_registers:
             return ILLEGAL_VALUE
-        if self.has_pairs and (address % 2 or count % 2):
+        if self.has_pairs and (address % 2 or count % 2) and address not in self.loose:
             return ILLEGAL_ADDRESS
         addresses = range(address, address + count)
         if count > 1 and not self.singles.isdisjoint(addresses):

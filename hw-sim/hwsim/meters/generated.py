@@ -46,7 +46,7 @@ def device_of(
 
 
 def _with(strictness: Strictness, around: dict[int, int]) -> Strictness:
-    return replace(strictness, holes=(strictness.holes or frozenset()) | frozenset(around))
+    return replace(strictness, holes=(strictness.holes or frozenset()) | frozenset(around), loose=frozenset(around))
 
 
 def _around(base: int, start: int, length: int) -> dict[int, int]:

@@ -154,7 +154,7 @@ def test_a_missing_phase_is_no_value() -> None:
 
 def test_phases_that_do_not_add_up_are_no_value() -> None:
     body = BY_HAND.replace(b"1-0:1.7.0(00.244*kW)", b"1-0:1.7.0(03.244*kW)")
-    assert reading(with_checksum(body)).reason == "phases-against-total"
+    assert reading(with_checksum(body)).reason == "sum-against-total"
 
 
 @pytest.mark.parametrize("name", WITH_PHASES)
