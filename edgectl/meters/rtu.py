@@ -29,6 +29,8 @@ REFUSALS = frozenset({"illegal-function", "illegal-address", "illegal-value"})
 """The device is well and does not have what was asked for."""
 CONTACT_FUNCTIONS = (1, 2)
 """Read coils, read discrete inputs."""
+READ_FUNCTIONS = (*CONTACT_FUNCTIONS, 3, 4)
+"""All that edgectl ever sends to a meter: no function here writes."""
 BUFFER_MAX = 512
 """Twice the longest frame (256 bytes, Modbus over serial line 1.02, 2.5.1): more is noise."""
 
@@ -41,6 +43,10 @@ class Request:
     function: int
     address: int
     count: int
+
+    def __post_init__(self) -> None:
+        if self.function not in READ_FUNCTIONS:
+            raise ValueError(f"function {self.function} does not read")
 
     def frame(self) -> bytes:
         body = struct.pack(">BBHH", self.unit, self.function, self.address, self.count)

@@ -10,7 +10,7 @@ from edgectl.domain.events import MeterReading, Quality
 from edgectl.domain.ids import MeterId
 from edgectl.domain.phases import Phases
 from edgectl.domain.settings import Connection, Transport
-from edgectl.meters.rtu import crc
+from edgectl.meters.rtu import Request, crc
 from edgectl.meters.tools.hearing import Heard, heard
 from edgectl.meters.tools.questions import Question, Table
 from edgectl.meters.tools.remarks import remarks
@@ -32,6 +32,12 @@ def test_only_reads_can_be_asked() -> None:
     assert {table.value for table in Table} == {3, 4}
     with pytest.raises(TypeError):
         Question(1, 6, 0, 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("function", [0, 5, 6, 8, 15, 16, 22, 23, 43, 0x83])
+def test_no_request_of_edgectl_can_write(function: int) -> None:
+    with pytest.raises(ValueError, match="does not read"):
+        Request(1, function, 0, 1)
 
 
 @given(st.integers(1, 247), st.sampled_from(Table), st.integers(0, 0xFFFF), st.integers(1, 125))
