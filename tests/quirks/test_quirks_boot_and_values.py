@@ -38,6 +38,20 @@ def test_q11_one_that_does_not_boot_again_is_usable_and_still_known() -> None:
 
 def test_q12_nothing_is_asked_before_the_boot_is_answered_and_time_to_settle_has_passed() -> None:
     async def script(yard: Yard) -> None:
+        await yard.until(lambda: yard.charger.commissioning.state == "done", "set up", 120)
+        assert yard.station.limits_received >= 2
+        yard.power_off()
+        await yard.seconds(20)
+        yard.power_on()
+        await yard.until(lambda: yard.charger.is_accepted, "it is back", 60)
+        await yard.visit()
+        assert yard.station.restart_count == 1, "the power cut; one that is asked too early restarts once more"
+
+    play(script, station16("Q12"))
+
+
+def test_q12_a_station_that_speaks_before_it_is_let_in_is_not_asked_before() -> None:
+    async def script(yard: Yard) -> None:
         await yard.seconds(60)
         booted_at = next(at for at, (event, _) in enumerate(yard.events) if isinstance(event, ChargerBooted))
         statuses = [at for at, (event, _) in enumerate(yard.events) if isinstance(event, StatusReported)]
@@ -55,10 +69,13 @@ def test_q13_a_charger_that_is_known_is_never_asked_to_boot() -> None:
         await yard.until(lambda: not yard.charger.is_connected, "the link lost")
         await yard.until(lambda: yard.charger.is_connected, "the link back")
         await yard.seconds(60)
+        await yard.act("commission")
+        await yard.seconds(120)
         asked = [dict(ask.arguments).get("message") for ask in yard.decided(Ask) if ask.request == "trigger"]
         assert "BootNotification" not in asked
+        assert yard.station.restart_count == 0, "it really restarts when it is asked to boot"
 
-    play(script, station16())
+    play(script, station16("Q13"))
 
 
 def test_q15_boots_one_after_another_are_each_answered_and_do_no_harm() -> None:

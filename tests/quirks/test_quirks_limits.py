@@ -217,9 +217,26 @@ def test_q44_raises_wait_where_each_wears_the_flash_and_the_fallback_is_written_
         assert raised <= 30 * 60 // 120 + 1
         assert yard.station.limits_received - count <= 100
         assert len(yard.decided(InstallFallback)) == 1
+        assert "limit-refused" not in yard.alarms, "its flash has borne it"
         assert yard.depot.circuits[GRID].breaker.longest_over_s <= 5
 
-    play(script, station16(), limit_a=40, building_a=20, quirks={"write_interval_ms": 120_000})
+    play(script, station16("Q44"), limit_a=40, building_a=20, quirks={"write_interval_ms": 120_000})
+
+
+def test_q46_one_that_takes_everything_when_its_link_is_lost_has_been_left_the_room() -> None:
+    async def script(yard: Yard) -> None:
+        await yard.seconds(60)
+        await charging(yard, 0)
+        await charging(yard, 1)
+        yard.clients[0].is_powered = False  # the link stays away; the station has power
+        await yard.clients[0].cut()
+        await yard.seconds(120)
+        assert drawn_a(yard, 0) > 30
+        assert drawn_a(yard, 1) <= 70 - 20 - 30
+        assert yard.depot.circuits[GRID].breaker.longest_over_s <= 15
+
+    quirks = {"keeps_profiles": False}
+    play(script, station16("Q46"), station16(name="CP-2"), limit_a=70, building_a=20, quirks=quirks)
 
 
 def test_q46_when_we_are_gone_every_charger_falls_to_its_fallback_and_the_breaker_holds() -> None:

@@ -19,7 +19,7 @@ from hwsim.world.yard import GRID, WALL_OFFSET_S, Yard, play
 
 VERSIONS = ("2.0.1", "2.1")
 # what is no charging by the book to begin with
-APART = {"mute", "clock-1970"}
+APART = {"mute", "clock-1970", "lose-ended"}
 
 
 class Watched(Station20):

@@ -99,6 +99,8 @@ class Station16:
         self.closed_transactions = 0
         self.started_transactions = 0
         self.rejected_tokens = 0
+        self.profile_writes_s: deque[float] = deque()
+        """When it has written a profile to its flash lately."""
         self.discarded: list[str] = []
         """Transaction messages it gave up on."""
         self._rng = rng
@@ -147,6 +149,11 @@ class Station16:
                 evse.told_status = ""
         if self._has_booted_before:
             self.is_booted = True
+            if "newest-first" in self.faults:
+                for evse in self.evses.values():
+                    if evse.transaction is not None:
+                        self._measure(evse, now_s)
+                        self._queue.rotate(1)
             self.report_statuses(now_s)
         else:
             self.boot(now_s)
@@ -453,7 +460,8 @@ class Station16:
             "timestamp": self.stamp(now_s),
             "reason": reason,
         }
-        self._queue.append(_Message("StopTransaction", payload, transaction))
+        if "lose-stop" not in self.faults:
+            self._queue.append(_Message("StopTransaction", payload, transaction))
         if "values-after-stop" in self.faults:
             values = {"timestamp": self.stamp(now_s), "sampledValue": evse.samples()}
             self._queue.append(_Message("MeterValues", {"connectorId": evse.number, "meterValue": [values]}, transaction))

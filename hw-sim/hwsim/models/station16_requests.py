@@ -15,6 +15,8 @@ Answer: TypeAlias = dict[str, Any] | str | None
 ACCEPTED = {"status": "Accepted"}
 REJECTED = {"status": "Rejected"}
 NEVER_ENDS_A = 1_000.0
+FLASH_WRITES, FLASH_SPAN_S = 40, 600.0
+"""How many profiles a unit with ``worn-flash`` writes in which time."""
 """How a station says that nothing limits it: GetCompositeSchedule has no word for it."""
 
 
@@ -36,7 +38,7 @@ def _set_profile(station: Station16, payload: dict[str, Any], now_s: float) -> A
     if "ignore-profiles" in faults:
         return ACCEPTED
     is_in_amps = profile["chargingSchedule"]["chargingRateUnit"] == "A"
-    if "vendor-switch" in faults:
+    if "vendor-switch" in faults or ("worn-flash" in faults and not _bears_a_write(station, now_s)):
         return REJECTED
     if ("level-zero-only" in faults and profile["stackLevel"] > 0) or (
         "relative-only" in faults and profile["chargingProfileKind"] != "Relative"
@@ -51,6 +53,16 @@ def _set_profile(station: Station16, payload: dict[str, Any], now_s: float) -> A
     return {"status": station.profiles.install(connector, profile, transaction)}
 
 
+def _bears_a_write(station: Station16, now_s: float) -> bool:
+    writes = station.profile_writes_s
+    while writes and writes[0] <= now_s - FLASH_SPAN_S:
+        writes.popleft()
+    if len(writes) >= FLASH_WRITES:
+        return False
+    writes.append(now_s)
+    return True
+
+
 def _clear_profile(station: Station16, payload: dict[str, Any], now_s: float) -> Answer:
     return {"status": "Accepted" if station.profiles.clear(**payload) else "Unknown"}
 
@@ -62,6 +74,14 @@ def _composite(station: Station16, payload: dict[str, Any], now_s: float) -> Ans
         return REJECTED
     phase_count = len(station.wiring)
     began_s = evse.transaction.began_wall_s if evse is not None and evse.transaction is not None else None
+    if "odd-schedule" in station.faults:
+        period = {"startPeriod": 0, "limit": -1, "numberPhases": -1}
+        odd = (
+            {"duration": payload["duration"], "chargingSchedulePeriod": [period]}
+            if began_s is None
+            else {"duration": 8_638_204_580_137, "chargingSchedulePeriod": []}
+        )
+        return {"status": "Accepted", "connectorId": connector, "chargingSchedule": {"chargingRateUnit": unit, **odd}}
     steps = station.profiles.schedule_a(connector, station.wall_s(now_s), payload["duration"], began_s, phase_count)
     most_a = station.max_a if connector else station.max_a * len(station.evses)
     factor = VOLTAGE_V * phase_count if unit == "W" else 1.0

@@ -58,6 +58,9 @@ def ask_everything(bench: StationBench) -> None:
     bench.ask("SendLocalList", listVersion=5, updateType="Full", localAuthorizationList=tokens)
     bench.ask("SendLocalList", listVersion=6, updateType="Differential", localAuthorizationList=tokens[:1])
     bench.ask("TriggerMessage", requestedMessage="StatusNotification", connectorId=1)
+    for limit_a in range(6, 47):
+        bench.limit(limit_a, number=3, level=2)
+    bench.ask("GetCompositeSchedule", connectorId=1, duration=600)
     bench.station.stop(bench.station.evses[1], "Local", bench.now_s)
     bench.run(5)
     bench.ask("RemoteStartTransaction", idTag=TAG, chargingProfile=None)

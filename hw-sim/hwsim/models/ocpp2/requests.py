@@ -52,6 +52,8 @@ def _start(station: Station20, payload: Payload, now_s: float) -> Answer:
     until_s = now_s + station.device.number("TxCtrlr.EVConnectionTimeOut")
     remote = Remote(token["idToken"], token["type"], payload["remoteStartId"], until_s, profile)
     station.drivers.start_remotely(evse, remote, now_s)
+    if "other-remote-name" in station.faults:
+        return {"status": "Accepted", "transactionId": "1"}
     return {"status": "Accepted"} | ({} if running is None else {"transactionId": running.id})
 
 

@@ -90,7 +90,10 @@ class Events:
         payload = self._event(evse, running, "Ended", _ENDS[reason], now_s, is_last=True)
         payload["transactionInfo"] |= {"stoppedReason": reason, "timeSpentCharging": int(running.charged_s)}
         self._add_values(payload, evse, "SampledDataCtrlr.TxEndedMeasurands", "Transaction.End", now_s)
-        self._wire.keep(payload)
+        if "same-last-number" in self._faults:
+            payload["seqNo"] -= 1
+        if "lose-ended" not in self._faults:
+            self._wire.keep(payload)
         if "ended-then-updated" in self._faults:
             values = "SampledDataCtrlr.TxUpdatedMeasurands"
             self.updated(evse, running, "MeterValuePeriodic", now_s, values=values, context="Sample.Periodic")
