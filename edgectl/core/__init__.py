@@ -18,7 +18,7 @@ decisions on a laptop, in a simulated year and in a log replayed from a customer
 - ``vehicles``      what each vehicle draws and wants, as far as it shows
 - ``limits``        commanded, confirmed and worst credible current of each EVSE
 - ``turns``         who waits when not every minimum fits
-- ``external``      limits from outside, their expiry and the arbiter; ``inputs`` those read from contacts and registers
+- ``external``      limits from outside: ``standing`` one and its end, ``inputs`` contacts and registers, ``arbiter`` who wins
 - ``history``       limits and their reasons, kept for ``why --at``
 - ``allocation``    one pure function: claims and capacities to currents
 - ``balancing``     the control step: from all of the above to ``SetLimit`` orders

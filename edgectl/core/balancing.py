@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edgectl.core.allocation import PERMILLE, Capacity, Share, allocate, counts_in
+from edgectl.core.arbiter import external_input
 from edgectl.core.authorization import Authorization
 from edgectl.core.chargers import Chargers
 from edgectl.core.circuits import Circuits, Draw, Mode
 from edgectl.core.containment import Containment
 from edgectl.core.demand import Demand, DemandBook, Departed, Room, capacities, draw_of, steady_ma
 from edgectl.core.doubts import Doubts
-from edgectl.core.external import ExternalLimits, external_input
+from edgectl.core.external import ExternalLimits
 from edgectl.core.ladder import PURPOSES, Rung
 from edgectl.core.limits import EvseLimit, Order
 from edgectl.core.meters import Meters

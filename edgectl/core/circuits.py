@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from edgectl.core.external import Allowed
+from edgectl.core.arbiter import Allowed
 from edgectl.core.meters import Meters, MeterState
 from edgectl.domain.ids import CircuitId
 from edgectl.domain.phases import ALL_PHASES, ZERO, Phases

@@ -1,4 +1,4 @@
-"""The arbiter of limits from outside: backend, local API, command line, contacts. The lowest wins, and none widens the file.
+"""Limits from outside: backend, local API, command line, contacts. The lowest wins, and none widens the file.
 
 Each authority has one limit on one thing and may change or lift its own, no other's. An end is a duration on the clock that
 never steps, fixed when the limit is accepted: a wall clock that jumps ends nothing early. The machine's own uptime goes on
@@ -9,10 +9,12 @@ the end by what was left when last written, the lower of the limit and what foll
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from edgectl.core.arbiter import Allowed, Held, arbitrate
 from edgectl.core.inputs import Inputs
+from edgectl.core.standing import NOTHING, Standing, from_document, raises, to_document
 from edgectl.domain.decisions import ActionAnswered, Decision, Keep, Remember, WakeUplink
 from edgectl.domain.events import InputRead, LimitRequested, Outcome
 from edgectl.domain.external import (
@@ -24,13 +26,12 @@ from edgectl.domain.external import (
     TargetKind,
 )
 from edgectl.domain.ids import CircuitId
-from edgectl.domain.phases import ALL_PHASES, Phase, Phases
-from edgectl.domain.reasons import Input
+from edgectl.domain.phases import Phases
 from edgectl.domain.records import EventKept
 from edgectl.domain.remembered import REMOTE_LIMITS
 from edgectl.domain.site import Site
 from edgectl.domain.time import Instant, iso
-from edgectl.domain.units import Millis, UtcMillis, Watts
+from edgectl.domain.units import Millis, UtcMillis
 from edgectl.domain.views import LimitView
 
 LIMITS_COUNT = 256
@@ -39,104 +40,7 @@ CHECKPOINT_MS: Millis = 10 * 60_000
 """What is left of each is written down this often: a machine that was off holds a limit at most this much too long."""
 LIFTED_MS: Millis = 25 * 3_600_000
 """A lifted limit is remembered for longer than a command may live, so that an old command cannot bring it back."""
-STEP_MS: Millis = 5_000
-"""What the two clocks may drift apart before people are told another end."""
 STATE_KEY = "all"
-NOTHING = Amount()
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """One limit that was accepted."""
-
-    id: str
-    target: Target
-    source: LimitSource
-    actor: str
-    amount: Amount
-    issued_utc_ms: UtcMillis
-    early_mono_ms: Millis
-    """Its end, when the time the machine was off is counted by the wall clock."""
-    late_mono_ms: Millis
-    """Its end, when that time is not counted at all. The same while the machine was never off."""
-    told_until_utc_ms: UtcMillis
-    """Its end as it was accepted, for people."""
-    then: Amount | None = None
-    request_id: str = ""
-
-    def holds(self, now: Instant) -> Amount:
-        """What it allows at this moment."""
-        after = self.then or NOTHING
-        if now.mono_ms < self.early_mono_ms:
-            return self.amount
-        return after if now.mono_ms >= self.late_mono_ms else self.amount.lowest(after)
-
-    def is_over(self, now: Instant) -> bool:
-        return now.mono_ms >= self.late_mono_ms and self.then is None
-
-    def state(self, now: Instant) -> str:
-        if now.mono_ms < self.early_mono_ms:
-            return "in-force"
-        return "then" if now.mono_ms >= self.late_mono_ms else "uncertain"
-
-    def until_utc_ms(self, now: Instant) -> UtcMillis | None:
-        """Its end, by the present wall clock where that has stepped; None once what follows holds."""
-        if now.mono_ms >= self.late_mono_ms:
-            return None
-        until_utc_ms = now.utc_ms + self.late_mono_ms - now.mono_ms
-        return self.told_until_utc_ms if abs(until_utc_ms - self.told_until_utc_ms) < STEP_MS else until_utc_ms // 1_000 * 1_000
-
-    @property
-    def words(self) -> str:
-        return f"{self.source.value} ({self.actor})" if self.actor else self.source.value
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """An amount somebody outside allows on one place, ready to be compared."""
-
-    id: str
-    words: str
-    amount: Amount
-    until_utc_ms: UtcMillis | None = None
-    age_ms: Millis | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Allowed:
-    """What a place may carry after all have spoken, and who has the last word per phase and on power. None: the file."""
-
-    current_ma: Phases
-    power_w: Watts | None
-    by_phase: tuple[Held | None, Held | None, Held | None]
-    by_power: Held | None
-
-    def by(self, phase: Phase | None) -> Held | None:
-        return self.by_power if phase is None else self.by_phase[phase]
-
-    @property
-    def words(self) -> str:
-        """Everybody who narrows something here."""
-        found = {held.id: held for held in (*self.by_phase, self.by_power) if held is not None}
-        return ", ".join(f"{held.words}{_until(held.until_utc_ms)}" for held in found.values())
-
-
-def arbitrate(configured: Amount, limits: Iterable[Held]) -> Allowed:
-    """The lowest wins, phase by phase; on a tie the file, then the first by id. Never more than ``configured``."""
-    current_ma = configured.current_ma
-    if current_ma is None:
-        raise ValueError("a conductor has a current")
-    bounds = list(current_ma)
-    by_phase: list[Held | None] = [None, None, None]
-    power_w = configured.power_w
-    by_power: Held | None = None
-    for held in sorted(limits, key=lambda one: one.id):
-        for phase in ALL_PHASES:
-            if held.amount.current_ma is not None and held.amount.current_ma[phase] < bounds[phase]:
-                bounds[phase], by_phase[phase] = held.amount.current_ma[phase], held
-        if held.amount.power_w is not None and (power_w is None or held.amount.power_w < power_w):
-            power_w, by_power = held.amount.power_w, held
-    return Allowed(Phases(*bounds), power_w, (by_phase[0], by_phase[1], by_phase[2]), by_power)
 
 
 class ExternalLimits:
@@ -250,7 +154,7 @@ class ExternalLimits:
             wish.then,
             event.request_id,
         )
-        if before is not None and not event.may_raise and _raises(before, after, now):
+        if before is not None and not event.may_raise and raises(before, after, now):
             return [_refused(event, "raises", f"this door may lower limits; {before.holds(now)} stands and this is more")]
         self._standing[limit_id] = after
         self._lifted.pop(limit_id, None)
@@ -363,7 +267,7 @@ class ExternalLimits:
             "machine_boot": self._machine_boot,
             "mono_ms": now.mono_ms,
             "utc_ms": now.utc_ms,
-            "limits": [_document(one, now) for one in self._standing.values()],
+            "limits": [to_document(one, now) for one in self._standing.values()],
             "lifted": {name: list(one) for name, one in self._lifted.items()},
             "inputs": self.inputs.document(),
         }
@@ -381,21 +285,11 @@ class ExternalLimits:
             sure_ms, credible_ms = 0, max(0, now.utc_ms - written_utc_ms)
         for row in document.get("limits", ()):
             try:
-                one = _standing(row, now, sure_ms, credible_ms)
+                one = from_document(row, now, sure_ms, credible_ms)
             except (KeyError, TypeError, ValueError):
                 self.unreadable_count += 1
             else:
                 self._standing[one.id] = one
-
-
-def _raises(before: Standing, after: Standing, now: Instant) -> bool:
-    """Whether at any moment more would be allowed than before."""
-    held = before.holds(now)
-    if not after.amount.narrows(held):
-        return True
-    follows = after.then or NOTHING
-    ends_sooner = after.late_mono_ms < before.late_mono_ms or now.mono_ms >= before.late_mono_ms
-    return (ends_sooner and not follows.narrows(held)) or not follows.narrows(before.then or NOTHING)
 
 
 def _refused(event: LimitRequested, code: str, words: str) -> ActionAnswered:
@@ -416,60 +310,6 @@ def _told(action: str, one: Standing, actor: str, now: Instant) -> list[Decision
         "request": one.request_id,
     }
     return [Keep(EventKept("limit", str(one.target), now.utc_ms, body)), WakeUplink()]
-
-
-def external_input(held: Held, phase: Phase | None) -> Input:
-    """The limit from outside as an input of a reason."""
-    if phase is None:
-        return Input("external-limit", held.amount.power_w or 0, "W", held.age_ms)
-    current_ma = held.amount.current_ma
-    return Input("external-limit", 0 if current_ma is None else current_ma[phase], "mA", held.age_ms)
-
-
-def _until(until_utc_ms: UtcMillis | None) -> str:
-    return "" if until_utc_ms is None else f" until {iso(until_utc_ms)}"
-
-
-def _document(one: Standing, now: Instant) -> dict[str, object]:
-    return {
-        "id": one.id,
-        "kind": one.target.kind.value,
-        "target": one.target.name,
-        "by": one.source.value,
-        "actor": one.actor,
-        "amount": _amount_document(one.amount),
-        "then": None if one.then is None else _amount_document(one.then),
-        "issued_utc_ms": one.issued_utc_ms,
-        "left_ms": [one.early_mono_ms - now.mono_ms, one.late_mono_ms - now.mono_ms],
-        "until_utc_ms": one.told_until_utc_ms,
-        "request": one.request_id,
-    }
-
-
-def _standing(row: Mapping[str, Any], now: Instant, sure_ms: Millis, credible_ms: Millis) -> Standing:
-    early_ms, late_ms = row["left_ms"]
-    return Standing(
-        id=row["id"],
-        target=Target(TargetKind(row["kind"]), row["target"]),
-        source=LimitSource(row["by"]),
-        actor=row["actor"],
-        amount=_amount_of(row["amount"]),
-        issued_utc_ms=row["issued_utc_ms"],
-        early_mono_ms=now.mono_ms + early_ms - credible_ms,
-        late_mono_ms=now.mono_ms + late_ms - sure_ms,
-        told_until_utc_ms=row["until_utc_ms"],
-        then=None if row["then"] is None else _amount_of(row["then"]),
-        request_id=row["request"],
-    )
-
-
-def _amount_document(amount: Amount) -> dict[str, object]:
-    return {"current_ma": None if amount.current_ma is None else list(amount.current_ma), "power_w": amount.power_w}
-
-
-def _amount_of(document: Mapping[str, Any]) -> Amount:
-    current_ma = document["current_ma"]
-    return Amount(None if current_ma is None else Phases(*current_ma), document["power_w"])
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
