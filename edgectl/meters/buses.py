@@ -24,6 +24,8 @@ from edgectl.meters.streams import line_reason
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # it would write a line for each silence; we count them
 
 CONNECT_MS: Millis = 3_000
+ECHO_MS: Millis = 100
+"""An answer may be repeated within this time: by a gateway, or by a reflection that an adapter takes for data."""
 NOISE_MAX_MS: Millis = 300
 """Longer than the longest frame at 9600 baud: a line that never falls silent for so long carries no conversation."""
 SILENT_LINK_MAX = 8
@@ -102,14 +104,22 @@ class _Wire(asyncio.Protocol):
             answer = Answer(None, receiver.doubt())
         finally:
             self._receiver = self._waiter = None
+        if request.is_mistakable and answer.words is not None:
+            answer = await self._lone(answer)
         return Answer(answer.words, answer.reason, elapsed_ms=round(1000 * (self._loop.time() - began_s)))
+
+    async def _lone(self, answer: Answer) -> Answer:
+        """An answer that could be the one before, repeated: then its own follows, and neither is taken."""
+        heard_s = self.last_s
+        await asyncio.sleep(ECHO_MS / 1000)
+        return answer if self.last_s == heard_s else Answer(None, "doubled-answer")
 
     async def hush(self, silence: float) -> bool:
         """Wait until the line has been silent for so long; False when it does not fall silent. All that comes is thrown away."""
         for _ in range(2):  # what the kernel already holds comes first
             await asyncio.sleep(0)
         until_s = self._loop.time() + NOISE_MAX_MS / 1000
-        while (rest_s := self.last_s + silence - self._loop.time()) > 0:
+        while (rest_s := self.last_s + silence - self._loop.time()) > 0.0001:  # no timer is as fine as that
             if self._loop.time() > until_s:
                 return False
             await asyncio.sleep(rest_s)
@@ -229,14 +239,20 @@ class TcpBus:
                 answer = await call(request.address, count=request.count, device_id=request.unit)
         except TimeoutError:
             self._silent_count += 1
-            if self._silent_count >= SILENT_LINK_MAX:
+            # Half an answer: its rest would be taken for the beginning of the next.
+            is_torn = bool(client.ctx.recv_buffer)
+            if is_torn or self._silent_count >= SILENT_LINK_MAX:
                 self._drop()
-            return Answer(None, "timeout")
+            return Answer(None, "damaged-answer" if is_torn else "timeout")
         except (ModbusException, OSError) as error:
             is_lost = not client.connected
             self._drop()
             return Answer(None, line_reason(error) if is_lost else "damaged-answer", is_link_trouble=is_lost)
         self._silent_count = 0
+        if client.ctx.recv_buffer:
+            # More than was asked for: it may be a torn answer that the next one has completed.
+            self._drop()
+            return Answer(None, "damaged-answer")
         if isinstance(answer, ExceptionResponse):
             if answer.function_code != request.function | 0x80:
                 self._drop()

@@ -61,6 +61,16 @@ def ways(block: Block, model: MeterModel, known: Known = NOTHING_KNOWN) -> tuple
     return ((block,), *layout.widened(block), *layout.split(block))
 
 
+def pairs(model: MeterModel) -> tuple[tuple[Span, ...], ...]:
+    """The amps and watts of each phase: what must come of one read, for the current to have its direction."""
+    amps = model.points.get("i")
+    watts = [model.points[quantity] for quantity in sorted(POWER) if quantity in model.points]
+    if amps is None or not watts:
+        return ()
+    count = min(len(point.addresses) for point in (amps, *watts))
+    return tuple(tuple(_span(point, index) for point in (amps, *watts)) for index in range(count))
+
+
 def areas_of(block: Block, model: MeterModel) -> Iterator[Block]:
     """Areas on trial that the block makes use of."""
     for area in model.areas:
@@ -100,16 +110,8 @@ class _Layout:
         return found
 
     def pairs(self) -> list[Span]:
-        """From the amps to the watts of each phase."""
-        amps = self.model.points.get("i")
-        watts = [self.model.points[quantity] for quantity in sorted(POWER) if quantity in self.model.points]
-        if amps is None or not watts:
-            return []
-        found = []
-        for index in range(min(len(point.addresses) for point in (amps, *watts))):
-            spans = [_span(point, index) for point in (amps, *watts)]
-            found.append((min(start for start, _ in spans), max(end for _, end in spans)))
-        return found
+        """From the first to the last register of each pair."""
+        return [(min(start for start, _ in pair), max(end for _, end in pair)) for pair in pairs(self.model)]
 
     def paired(self, spans: list[Span]) -> list[Span]:
         """Stretch blocks so that the direction of a current comes with the current."""

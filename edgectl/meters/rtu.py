@@ -43,6 +43,11 @@ class Request:
     function: int
     address: int
     count: int
+    is_mistakable: bool = False
+    """The answer before was of the same unit, function and length, and cannot be told from this one's."""
+
+    is_probe: bool = False
+    """Whether anybody answers is all that matters; what it says is not used."""
 
     def __post_init__(self) -> None:
         if self.function not in READ_FUNCTIONS:

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from edgectl.domain.events import MeterReading
 from edgectl.domain.settings import MeterConnection, Transport
 from edgectl.domain.units import Millis
+from edgectl.meters.buses import ECHO_MS
 from edgectl.meters.catalogue import Block, MeterModel
 from edgectl.meters.decode import NoValueError, energy_wh, judge_limits, measured_of, no_value, reading_of
 from edgectl.meters.energy import Counter
-from edgectl.meters.plan import NOTHING_KNOWN, SLOW, Known, areas_of, control_blocks, slow_blocks, ways
+from edgectl.meters.plan import NOTHING_KNOWN, SLOW, Known, areas_of, control_blocks, pairs, slow_blocks, ways
 from edgectl.meters.plausibility import Watch, check_power, check_sum
 from edgectl.meters.rtu import REFUSALS, Answer, Request
 from edgectl.meters.sunspec import locate
@@ -36,8 +37,6 @@ TIMEOUT_MIN_MS: Millis = 200
 """Below this a timeout would say more about our own load than about the meter."""
 LATE_MS: Millis = 3_000
 """An answer that has not come may still come for so long: twice what the slowest stated device takes, and gateways queue."""
-ECHO_MS: Millis = 100
-"""An answer may be repeated within this time: by a gateway, or by a reflection that an adapter takes for data."""
 REFUSED_AFTER = 2
 """A refusal may be late itself; two in a row are meant."""
 POWER_MAX_W = 4_000_000.0
@@ -64,30 +63,36 @@ class Shapes:
 
     def __init__(self) -> None:
         self._last: Shape | None = None
-        self._last_mono_ms: Millis = -LATE_MS
+        self._answered: dict[Shape, Millis] = {}
+        """When an answer of each shape last came: it may be repeated."""
         self._late: dict[Shape, Millis] = {}
+        """Until when an answer of each shape may still come."""
 
     def free_at(self, shape: Shape, now_mono_ms: Millis) -> Millis:
         """When an answer of this shape can be no other than the one asked for."""
-        free_mono_ms = self._late.get(shape, now_mono_ms)
-        if shape == self._last:
-            free_mono_ms = max(free_mono_ms, self._last_mono_ms + ECHO_MS)
-        return max(free_mono_ms, now_mono_ms)
+        repeated_mono_ms = self._answered.get(shape, now_mono_ms - ECHO_MS) + ECHO_MS
+        return max(self._late.get(shape, now_mono_ms), repeated_mono_ms, now_mono_ms)
+
+    def is_mistakable(self, shape: Shape) -> bool:
+        """Whether the last answer, repeated, would pass for an answer of this shape."""
+        return shape == self._last
 
     def choose(self, found: tuple[tuple[Block, ...], ...], function: int, now_mono_ms: Millis) -> tuple[Block, ...]:
-        """The first way that need not wait, else the one that waits least."""
+        """The first way that need not wait and leaves no doubt, else the one that loses least time."""
 
         def wait_ms(way: tuple[Block, ...]) -> Millis:
             first = self.free_at((function, way[0].count), now_mono_ms) - now_mono_ms
             late = max((self._late.get((function, block.count), now_mono_ms) - now_mono_ms for block in way[1:]), default=0)
-            return max(first, late, 0)
+            doubt = ECHO_MS if self.is_mistakable((function, way[0].count)) else 0
+            return max(first, late, 0) + doubt
 
         return min(found, key=wait_ms)
 
     def note(self, shape: Shape, answer: Answer, now_mono_ms: Millis) -> None:
         self._late = {known: until for known, until in self._late.items() if until > now_mono_ms}
         if answer.words is not None:
-            self._last, self._last_mono_ms = shape, now_mono_ms
+            self._last = shape
+            self._answered[shape] = now_mono_ms
         elif not answer.is_link_trouble:
             self._late[shape] = now_mono_ms + LATE_MS
 
@@ -125,6 +130,8 @@ class _FailedError(Exception):
         self.answer = answer
 
 
+Part = tuple[Block, tuple[int, ...]]
+"""A read and what it brought."""
 Cycle = Generator[Ask, tuple[Answer, Millis], MeterReading | None]
 
 
@@ -165,6 +172,7 @@ class UnitReader:
     _free_mono_ms: Millis = 0
     """Before this the meter wants to be left alone, or its last answer may still come."""
     _control: tuple[Block, ...] = ()
+    _pairs: tuple[tuple[tuple[int, int], ...], ...] = ()
     _slow_plan: tuple[Block, ...] = ()
     _ways: dict[Block, tuple[tuple[Block, ...], ...]] = field(default_factory=dict)
 
@@ -218,10 +226,9 @@ class UnitReader:
             if self._here is None:
                 yield from self._locate()
             model = self._here or self.model
-            registers: dict[int, int] = {}
-            blocks: list[Block] = []
+            parts: list[Part] = []
             for block in self._control:
-                yield from self._read(block, registers, blocks)
+                yield from self._read(block, parts)
         except _FailedError as failed:
             self._fail(failed.answer)
             return no_value(meter, self._now_mono_ms, failed.answer.reason)
@@ -232,7 +239,7 @@ class UnitReader:
         self._reading_count += 1
         self._wants_slow = was_slow_turn and bool(self._slow_plan)
         self.due_mono_ms = max(self.due_mono_ms + interval_ms, self._now_mono_ms)
-        return self._judged(model, registers, tuple(blocks))
+        return self._judged(model, self._together(parts), tuple(block for block, _ in parts))
 
     def _judged(self, model: MeterModel, registers: dict[int, int], blocks: tuple[Block, ...]) -> MeterReading:
         connection, now_mono_ms = self.connection, self._now_mono_ms
@@ -259,7 +266,7 @@ class UnitReader:
         address = point.addresses[0]
         if self._here is None and model.chain is not None:
             address, count = (model.chain.at or model.chain.bases[0]), 2
-        request = Request(self.connection.unit_number, model.function, address, count)
+        request = Request(self.connection.unit_number, model.function, address, count, is_probe=True)
         answer, _ = yield Ask(request, self._latency.probe_ms(self.connection.timeout_ms), self._free_mono_ms)
         if answer.words is None and answer.reason not in ALIVE:
             raise _FailedError(answer)
@@ -288,17 +295,17 @@ class UnitReader:
     def _read_slow(self) -> Cycle:
         self._wants_slow = False
         model = self._here or self.model
-        registers: dict[int, int] = {}
+        parts: list[Part] = []
         try:
             for block in self._slow_plan:
-                yield from self._read(block, registers, [])
+                yield from self._read(block, parts)
             yield from self._read_serial(model)
         except _FailedError as failed:
             # The next reading tells whether the meter is lost.
             if failed.answer.is_link_trouble:
                 self.due_mono_ms = self._now_mono_ms + self.connection.interval_ms
             return None
-        self._slow, self._slow_mono_ms = registers, self._now_mono_ms
+        self._slow, self._slow_mono_ms = self._together(parts), self._now_mono_ms
         self._check_counters(model)
         return None
 
@@ -308,9 +315,7 @@ class UnitReader:
         if probe is None or not self._wants_serial:
             return
         self._wants_serial = False
-        request = Request(self.connection.unit_number, probe.function, probe.address, probe.count)
-        not_before_ms = max(self._free_mono_ms, self._shapes.free_at((request.function, request.count), self._now_mono_ms))
-        answer, _ = yield Ask(request, self._timeout_ms(), not_before_ms)
+        answer, _ = yield self._ask_for(probe.function, Block(probe.address, probe.count))
         if answer.words is None:
             return
         if self._serial is not None and answer.words != self._serial:
@@ -337,7 +342,22 @@ class UnitReader:
 
     # --- transactions -------------------------------------------------------------------------------------------------
 
-    def _read(self, block: Block, registers: dict[int, int], blocks: list[Block]) -> Generator[Ask, tuple[Answer, Millis], None]:
+    def _together(self, parts: list[Part]) -> dict[int, int]:
+        """The registers of all reads; where reads overlap, the amps and watts of a phase are of the same one."""
+        registers: dict[int, int] = {}
+        for block, words in parts:
+            registers.update(zip(range(block.address, block.end), words, strict=True))
+        if len(parts) > 1:
+            for pair in self._pairs:
+                for block, words in parts:
+                    if all(block.address <= start and end <= block.end for start, end in pair):
+                        for start, end in pair:
+                            own = words[start - block.address : end - block.address]
+                            registers.update(zip(range(start, end), own, strict=True))
+                        break
+        return registers
+
+    def _read(self, block: Block, parts: list[Part]) -> Generator[Ask, tuple[Answer, Millis], None]:
         for part in self._way(block):
             answer = yield from self._transact(part)
             if answer.reason in REFUSALS:
@@ -345,8 +365,7 @@ class UnitReader:
             if answer.words is None:
                 raise _FailedError(answer)
             self._refused.pop(part, None)
-            registers.update(zip(range(part.address, part.end), answer.words, strict=True))
-            blocks.append(part)
+            parts.append((part, answer.words))
 
     def _way(self, block: Block) -> tuple[Block, ...]:
         if not self._is_serial:
@@ -358,12 +377,15 @@ class UnitReader:
 
     def _transact(self, block: Block) -> Generator[Ask, tuple[Answer, Millis], Answer]:
         model = self._here or self.model
-        request = Request(self.connection.unit_number, model.function, block.address, block.count)
-        not_before_mono_ms = self._free_mono_ms
-        if self._is_serial:
-            not_before_mono_ms = max(not_before_mono_ms, self._shapes.free_at((model.function, block.count), self._now_mono_ms))
-        answer, _ = yield Ask(request, self._timeout_ms(), not_before_mono_ms)
+        answer, _ = yield self._ask_for(model.function, block)
         return answer
+
+    def _ask_for(self, function: int, block: Block) -> Ask:
+        shape = (function, block.count)
+        is_mistakable = self._is_serial and self._shapes.is_mistakable(shape)
+        request = Request(self.connection.unit_number, function, block.address, block.count, is_mistakable)
+        free_mono_ms = self._shapes.free_at(shape, self._now_mono_ms) if self._is_serial else 0
+        return Ask(request, self._timeout_ms(), max(self._free_mono_ms, free_mono_ms))
 
     def _timeout_ms(self) -> Millis:
         return self._latency.timeout_ms(self.connection.timeout_ms, self.failure_count)
@@ -432,5 +454,6 @@ class UnitReader:
         self._here = model
         self._control = control_blocks(model, self._known)
         self._slow_plan = slow_blocks(model, self._known)
+        self._pairs = pairs(model)
         self._ways.clear()
         self._refused.clear()

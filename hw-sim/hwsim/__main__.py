@@ -1,4 +1,4 @@
-"""``python -m hwsim COMMAND``: ``demo``, ``world``, ``fault``, ``station``, ``histories``, ``fuzz``; ``--help`` tells more."""
+"""``python -m hwsim COMMAND``: ``demo``, ``world``, ``fault``, ``station``, ``histories``, ``fuzz``, ``meters``; see ``-h``."""
 
 from __future__ import annotations
 
@@ -34,6 +34,11 @@ def main() -> int:
     fuzz = commands.add_parser("fuzz", help="mutated frames of all versions against link and core")
     fuzz.add_argument("--frames", type=int, default=1_000_000)
     fuzz.add_argument("--seed", type=int, default=1)
+    meters = commands.add_parser("meters", help="reads on a fault-injecting bus, and the bare client of pymodbus on the same")
+    meters.add_argument("--transactions", type=int, default=1_000_000)
+    meters.add_argument("--seed", type=int, default=1)
+    meters.add_argument("--fault-share", type=float, default=0.1, help="of the answers (default 0.1)")
+    meters.add_argument("--comparison", type=int, default=50_000, help="transactions for pymodbus; 0 for none")
     station = commands.add_parser(
         "station", help="one charger against any OCPP server", formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -58,6 +63,10 @@ def main() -> int:
         return run_fuzz(arguments.frames, arguments.seed)
     if arguments.command == "fault":
         return play_faults(arguments.name, arguments.seed, is_list=arguments.list)
+    if arguments.command == "meters":
+        from hwsim.campaigns.meter_bus import play_meters
+
+        return play_meters(arguments.transactions, arguments.seed, arguments.fault_share, arguments.comparison)
     if arguments.command == "world":
         return simulate(arguments.seed, arguments.seeds, arguments.hours, faults=arguments.faults)
     from hwsim.demo import run_demo

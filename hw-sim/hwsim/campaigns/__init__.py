@@ -2,7 +2,8 @@
 
 - ``histories``  charging histories that an adversary repeats, reorders, interrupts and crashes, through real frames and the core
 - ``fuzz``       frames of all versions, mutated, through the engine of a link and the core
+- ``meter_bus``  reads on a fault-injecting bus in virtual time; this one has a loop and connections, in memory
 
-Both are made of the same parts: ``line`` (a link without its socket), ``server`` (the core that can be killed), ``ledger``
-(what a server has committed), ``charger`` (one that is scripted) and ``promises`` (what must hold).
+The first two are made of the same parts: ``line`` (a link without its socket), ``server`` (the core that can be killed),
+``ledger`` (what a server has committed), ``charger`` (one that is scripted) and ``promises`` (what must hold).
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import flood, reaction, replay, report, server, storm, wire
+from benchmarks import flood, meters, reaction, replay, report, server, storm, wire
 from benchmarks.daemon import names, site_text
 from edgectl.config.loading import check_text
 
@@ -93,3 +93,10 @@ def test_flood_has_figures_with_and_without(tmp_path: Path) -> None:
 @slow
 def test_replay_ends_in_a_ledger_that_is_exact() -> None:
     assert replay.run(2, 5, 1)["edgectl"][0]["reconnects"] == 0
+
+
+@slow
+def test_meters_on_a_slow_line(capsys: pytest.CaptureFixture[str]) -> None:
+    results = meters.run(seconds=3.0)
+    assert "a dead unit costs" in capsys.readouterr().out
+    assert results["10 at 9600, each second"]["bound_per_s"] == pytest.approx(11.5, abs=0.2)
