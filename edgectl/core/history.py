@@ -12,7 +12,7 @@ from edgectl.core.balancing import Balancing
 from edgectl.core.picture import shown_reason
 from edgectl.domain.decisions import Decision, Keep
 from edgectl.domain.ids import EvseId
-from edgectl.domain.reasons import IDLE_REASON, Reason
+from edgectl.domain.reasons import IDLE_REASON, Cause, Reason
 from edgectl.domain.records import LimitKept
 from edgectl.domain.time import Instant
 from edgectl.domain.units import MilliAmps, Millis
@@ -20,12 +20,17 @@ from edgectl.domain.units import MilliAmps, Millis
 REST_MS: Millis = 10_000
 """Between two rows of one EVSE that no order caused: a reason that flickers fills no disk."""
 
+LOOKS = 5
+"""A reason that changes without an order is seen within so many ticks: each looks at its share of the EVSEs, for one reason costs
+some microseconds and a large site has a thousand."""
+
 _Headline: TypeAlias = tuple[object, ...]
 
 
 class LimitHistory:
     def __init__(self) -> None:
         self._kept: dict[EvseId, tuple[_Headline, Millis]] = {}
+        self._look = 0
 
     def note(self, record: LimitKept, now: Instant) -> None:
         """An order was kept."""
@@ -34,13 +39,18 @@ class LimitHistory:
     def changes(self, balancing: Balancing, now: Instant) -> list[Decision]:
         """What is different from what was kept last. The first time, after a start, that is everything."""
         found: list[Decision] = []
-        for state in balancing.chargers.by_id.values():
+        self._look = (self._look + 1) % LOOKS
+        for number, state in enumerate(balancing.chargers.by_id.values()):
             for evse in state.charger.evses:
                 kept = self._kept.get(evse)
-                if kept is not None and now.mono_ms - kept[1] < REST_MS:
-                    continue
+                is_used = evse in balancing.vehicles
+                if kept is not None:
+                    was_used = kept[0][1] is not Cause.IDLE
+                    is_my_turn = is_used and number % LOOKS == self._look
+                    if now.mono_ms - kept[1] < REST_MS or (is_used == was_used and not is_my_turn):
+                        continue
                 limit_ma, reason = 0, IDLE_REASON
-                if evse in balancing.vehicles:
+                if is_used:
                     limit_ma, reason = balancing.limits[evse].commanded_ma, shown_reason(state, evse, balancing, now)
                 headline = _headline(limit_ma, reason)
                 if kept is None or kept[0] != headline:

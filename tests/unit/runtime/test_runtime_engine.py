@@ -11,7 +11,7 @@ import pytest
 from support.plant import TAG, Bench, plant
 
 from edgectl.core.controller import Controller
-from edgectl.domain.decisions import Ask, InstallFallback, PublishState, Reply, SetLimit, SignCertificate
+from edgectl.domain.decisions import ActionAnswered, Ask, InstallFallback, PublishState, Reply, SetLimit, SignCertificate
 from edgectl.domain.errors import InvariantError, StoreError
 from edgectl.domain.events import (
     Call,
@@ -19,15 +19,18 @@ from edgectl.domain.events import (
     ChargerConnected,
     Event,
     HeartbeatReceived,
+    LimitRequested,
     MeterRead,
     MeterReading,
     MeterValuesReported,
+    Outcome,
     Quality,
     Sample,
     StoreChanged,
     Tick,
     TransactionStarted,
 )
+from edgectl.domain.external import Amount, LimitSource, LimitWish, Target, TargetKind
 from edgectl.domain.ids import ChargerId, MeterId
 from edgectl.domain.phases import Phases
 from edgectl.domain.records import Durability, MessageKept, Record, Restored, SessionKept
@@ -111,12 +114,13 @@ class Publisher:
 
 
 class Rig:
-    def __init__(self) -> None:
+    def __init__(self, memory: SimMemory | None = None) -> None:
         self.clock, self.store, self.links, self.publisher, self.inbox = Clock(), HeldStore(), Links(), Publisher(), Inbox()
         self.periods = 0
-        self.memory = SimMemory()
+        self.memory = memory or SimMemory()
         controller = Controller(plant("A"), Restored(), Bench(plant("A")).ids, self.clock.now())
         self.health = HealthWatch(self.clock, self._period)
+        self.actions = ActionDesk(self.inbox)
         self.engine = Engine(
             controller,
             self.inbox,
@@ -126,7 +130,7 @@ class Rig:
             publisher=self.publisher,
             memory=self.memory,
             authority=NobodySigns(),
-            actions=ActionDesk(self.inbox),
+            actions=self.actions,
             health=self.health,
         )
         self.engine.handle(ChargerConnected(A, 1, "ocpp1.6", "127.0.0.1", 1))
@@ -141,6 +145,18 @@ class Rig:
 
     def start(self) -> TransactionStarted:
         return TransactionStarted(self.call("StartTransaction"), 1, 1, TAG, 0, self.clock.now().utc_ms)
+
+
+class SlowMemory(SimMemory):
+    """A state file whose disk takes its time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: Future[bool] = Future()
+
+    def remember(self, kind: str, key: str, document: dict[str, object]) -> Future[bool]:
+        super().remember(kind, key, document)
+        return self.written
 
 
 async def turns(count: int = 5) -> None:
@@ -324,3 +340,23 @@ async def test_a_newer_reading_replaces_one_still_waiting_in_the_inbox() -> None
     assert isinstance(first, MeterRead)
     assert first.reading.completed_mono_ms == 3
     assert await inbox.get() == Tick()
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+async def test_who_sets_a_limit_hears_yes_when_it_is_on_the_disk_and_the_limit_does_not_wait(is_kept: bool) -> None:
+    memory = SlowMemory()
+    rig = Rig(memory)
+    rig.engine.handle(rig.start())
+    rig.links.sent.clear()
+    heard: list[ActionAnswered] = []
+    wish = LimitWish(Target(TargetKind.CIRCUIT, "grid"), Amount(Phases.uniform(0)), for_ms=60_000)
+    rig.actions.begin(lambda name: LimitRequested(name, LimitSource.BACKEND, "ops", wish), heard.append)
+    rig.engine.handle(await rig.inbox.get())
+    await turns()
+    assert "SetLimit" in rig.links.kinds()
+    assert heard == []
+    memory.written.set_result(is_kept)
+    async with asyncio.timeout(5):
+        while not heard:
+            await asyncio.sleep(0.001)
+    assert (heard[0].outcome, heard[0].problem == "") == (Outcome.ACCEPTED, is_kept)

@@ -9,6 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgectl.domain.decisions import ActionAnswered
+from edgectl.domain.events import LimitRequested, Outcome
+from edgectl.domain.external import Amount, LimitSource
+from edgectl.domain.phases import Phases
 from edgectl.domain.time import Instant, iso
 from edgectl.uplink.commands import MAX_LIFE_MS, REMEMBERED_COUNT, Answer, CommandDoor
 from edgectl.uplink.topics import Topics
@@ -159,3 +163,35 @@ def test_with_a_clock_from_before_its_time_nothing_runs() -> None:
 def test_any_bytes_are_refused_without_an_error(payload: bytes, name: str, is_retained: bool, response_topic: str | None) -> None:
     message = Message("t", payload, is_retained, response_topic)
     assert CommandDoor(TOPICS).receive(name, message, NOW).refusal != ""
+
+
+LIMIT = {"circuit": "grid", "current_ma": 20_000, "for_s": 60}
+
+
+def test_a_limit_becomes_an_event_and_what_the_core_decides_is_the_answer() -> None:
+    handled = CommandDoor(TOPICS).receive("set-limit", command(args=LIMIT, response_topic="replies/7"), NOW)
+    assert (handled.answer, handled.refusal) == (None, "")
+    assert handled.order is not None
+    event = handled.order.make("a7")
+    assert isinstance(event, LimitRequested)
+    assert (event.action_id, event.source, event.actor, event.issued_utc_ms) == ("a7", LimitSource.BACKEND, "ops", NOW.utc_ms)
+    assert event.wish.amount == Amount(Phases.uniform(20_000))
+    done = handled.order.answer(ActionAnswered("a7", Outcome.ACCEPTED, "set", "", (("id", "backend:circuit:grid"),)))
+    assert done.topic == "replies/7"
+    assert {name: said(done)[name] for name in ("status", "code", "result")} == {
+        "status": "done",
+        "code": "set",
+        "result": {"id": "backend:circuit:grid"},
+    }
+    refused = said(handled.order.answer(ActionAnswered("a7", Outcome.REJECTED, "older", "it is older")))
+    assert (refused["status"], refused["code"], refused["reason"], refused["result"]) == ("refused", "older", "it is older", None)
+    late = said(handled.order.answer(ActionAnswered("a7", Outcome.TIMEOUT, problem="no answer yet")))
+    assert (late["status"], late["code"]) == ("failed", "timeout")
+
+
+def test_a_limit_with_absurd_arguments_is_refused_and_its_id_is_used_up() -> None:
+    door = CommandDoor(TOPICS)
+    handled = door.receive("set-limit", command(args={**LIMIT, "current_ma": -1}), NOW)
+    assert (said(handled.answer)["status"], said(handled.answer)["code"], handled.order) == ("refused", "bad-arguments", None)
+    assert "current_ma" in handled.refusal
+    assert said(door.receive("set-limit", command(args=LIMIT), NOW).answer)["code"] == "repeated"
