@@ -10,6 +10,7 @@ import asyncio
 import os
 import ssl
 import warnings
+from asyncio import sslproto
 from collections.abc import Callable
 
 from cryptography import x509
@@ -21,6 +22,10 @@ TLS_PROFILES = frozenset({2, 3})
 CERTIFICATE_PROFILE = 3
 EARLY_BYTES_MAX = 64 * 1024
 """What may arrive between the end of the handshake and its handover, one turn of the loop; an upgrade request has 1 kB."""
+
+BUFFER_BYTES = 32 * 1024
+"""What is kept per connection for bytes that have come and are not decrypted yet: two TLS records. asyncio keeps 256 kB, which
+makes 50 MB with 200 chargers; longer messages come in more than one piece."""
 
 _FAILURES = {
     "TLSV1_ALERT_UNKNOWN_CA": "the charger does not trust our certificate (unknown ca)",
@@ -130,6 +135,7 @@ def tls_context(
         return None
     if not listener.certificates:
         raise ValueError(f"{where}: security profile {listener.security_profile} needs a certificate")
+    sslproto.SSLProtocol.max_size = BUFFER_BYTES
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if listener.has_legacy_tls:

@@ -10,13 +10,15 @@ import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.certificates import Authority, rsa_key
-from support.ocpp_site import CP1, LoopClock, Recorder, Site, basic
+from support.ocpp_site import CP1, LoopClock, Recorder, Site, basic, call, receive
 from websockets.exceptions import InvalidStatus
 
-from edgectl.domain.events import ChargerConnected, ChargerRefused
+from edgectl.domain.decisions import Acknowledge
+from edgectl.domain.events import ChargerConnected, ChargerNotified, ChargerRefused
 from edgectl.domain.ids import ChargerId
 from edgectl.domain.settings import ChargerAccess, Listener, OcppSettings
 from edgectl.ocpp import listeners as listeners_module
@@ -91,6 +93,21 @@ async def test_profile_2_boots_with_tls_and_a_password(tmp_path: Path) -> None:
         depot.connect(ssl=client(tmp_path), additional_headers=headers) as charger,
     ):
         await depot.boot(charger)
+
+
+async def test_a_connection_keeps_little_memory_and_takes_long_messages_all_the_same(tmp_path: Path) -> None:
+    async with (
+        tls_site(2, password=b"secret") as depot,
+        depot.connect(ssl=client(tmp_path), additional_headers=basic(CP1.encode(), b"secret")) as charger,
+    ):
+        await depot.boot(charger)
+        await charger.send(call("DataTransfer", {"vendorId": "V", "data": "x" * 200_000}, "long"))
+        told = await depot.inbox.first(ChargerNotified)
+        assert len(told.call.frame) > 200_000
+        depot.reply(told, Acknowledge())
+        assert (await receive(charger))[1] == "long"
+        transport: Any = depot.server._links[CP1.casefold()]._connection.transport
+        assert len(transport._ssl_protocol._ssl_buffer) <= 64 * 1024
 
 
 async def test_the_previous_password_serves_until_the_present_one_was_seen(tmp_path: Path) -> None:

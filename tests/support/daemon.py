@@ -29,7 +29,8 @@ from hwsim.models.station16 import Station16
 from hwsim.station.client import StationClient
 
 ROOT = Path(__file__).resolve().parents[2]
-START_S = 20.0
+START_S = 90.0
+"""A bound, not a wait: on a machine that does much else a start takes most of a minute."""
 SITE = """
 site: {{id: e2e}}
 meters:
@@ -127,7 +128,7 @@ class Depot:
                 stdout=log,
                 stderr=log,
             )
-        await self.until(lambda: self.view() is not None, "the daemon answers")
+        await self.until(lambda: self.view() is not None, "the daemon answers", START_S)
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> int | None:
         """Send a signal and wait for the end; the exit code."""
