@@ -160,7 +160,7 @@ def reading(target: Target, found: MeterReading | None, now_ms: Millis) -> Rende
     if found is None:
         return Group(head, Text("no value: nothing came", style="red"))
     if found.quality is not Quality.GOOD:
-        return Group(head, Text(f"no value: {found.reason.replace('-', ' ')}", style="red"))
+        return Group(head, Text(f"no value: {_reason(found)}", style="red"))
     rows: list[tuple[str, ...]] = []
     for name, values, factor, digits in (
         ("volts", found.voltage_mv, 1000, 1),
@@ -177,6 +177,11 @@ def reading(target: Target, found: MeterReading | None, now_ms: Millis) -> Rende
         facts.insert(0, ("frequency", f"{found.frequency_mhz / 1000:.2f} Hz"))
     odd = remarks(found, now_ms - found.completed_mono_ms, target.max_age_ms, meter.phases)
     return Group(head, _numbers(("", "L1", "L2", "L3", "all"), rows), Text(""), table(("", ""), facts, ""), *_odd(odd))
+
+
+def _reason(found: MeterReading) -> str:
+    words = found.reason.replace("-", " ")
+    return f"{words} (by the daemon? `edgectl meters` shows what it reads)" if found.reason == "serial-line-in-use" else words
 
 
 def _odd(found: Iterable[str]) -> list[Text]:
@@ -254,7 +259,7 @@ def _watch_remarks(target: Target, last: MeterReading | None, shown: MeterReadin
         yield "nothing yet"
         return
     if last.quality is not Quality.GOOD:
-        yield f"no value: {last.reason.replace('-', ' ')}"
+        yield f"no value: {_reason(last)}"
     if shown is not None:
         yield from remarks(shown, now_ms - shown.completed_mono_ms, target.max_age_ms, target.meter.phases)
 

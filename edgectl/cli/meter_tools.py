@@ -282,7 +282,7 @@ async def _watched(targets: list[Target], for_s: float | None, *, is_json: bool)
 def budget(file: Path, is_json: bool) -> int:
     """What reading the meters costs each line, from the site's file alone: milliseconds, sum, head-room."""
     from edgectl.cli import meter_tables
-    from edgectl.domain.bus_plan import line_loads
+    from edgectl.domain.bus_plan import as_meter, line_loads
     from edgectl.meters import read_plan
 
     settings = settings_of(file, with_plan=False)
@@ -291,7 +291,8 @@ def budget(file: Path, is_json: bool) -> int:
     except ValueError as error:
         click.echo(f"edgectl: {error}", err=True)
         return BAD_INPUT
-    lines = line_loads([(meter, plan) for meter, plan in plans if plan is not None])
+    reads = [(meter, plan) for meter, plan in plans if plan is not None]
+    lines = line_loads([*reads, *(as_meter(one) for one in settings.inputs)])
     if is_json:
         _print_json(
             [{**_encoded(one), "load_permille": one.load_permille, "address": address_of(one.connection)} for one in lines]

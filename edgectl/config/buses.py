@@ -14,7 +14,7 @@ from edgectl.config.sections import Entries
 from edgectl.config.virtual_meters import compose_virtual, is_virtual
 from edgectl.domain.ids import MeterId
 from edgectl.domain.phases import ALL_PHASES
-from edgectl.domain.settings import Connection, MeterConnection, Transport, VirtualMeter
+from edgectl.domain.settings import Connection, InputConnection, MeterConnection, Transport, VirtualMeter
 from edgectl.domain.site import Meter
 
 RTU_UNITS = range(1, 248)
@@ -27,6 +27,7 @@ def compose_meters(
     directory: Path,
     known_models: frozenset[str] | None,
     planner: Planner | None = None,
+    inputs: tuple[InputConnection, ...] = (),
 ) -> tuple[tuple[Meter, ...], tuple[MeterConnection, ...], tuple[VirtualMeter, ...]]:
     """The meters that could be understood: their part in control, how each is read, what the virtual ones are made of.
 
@@ -44,7 +45,7 @@ def compose_meters(
             continue
         _check_model(keys, directory, known_models)
         if is_p1(keys):
-            check_p1(name, keys, circuits)
+            check_p1(name, keys, circuits, meters)
         else:
             _check_times(keys)
         if keys.connect is None:
@@ -70,7 +71,7 @@ def compose_meters(
     _check_sharing(meters)
     if planner is not None:
         known = [(keys, one) for keys, one in planned if known_models is None or keys.model in known_models or keys.file]
-        check_budget(known, planner)
+        check_budget(known, planner, inputs)
     return tuple(parts), tuple(connection for _, connection in planned), tuple(virtual)
 
 

@@ -96,10 +96,10 @@ def _check(
 def _compose(file: SiteFile, path: Path, facts: _MeterFacts) -> Settings:
     """Compose what can be, so that every check across keys runs; of use only when nothing was reported."""
     directory = path.parent
-    meters, connections, virtual = compose_meters(file.meters, file.circuits, directory, *facts)
+    inputs, input_connections = compose_inputs(file.inputs, file.circuits, file.chargers, file.meters)
+    meters, connections, virtual = compose_meters(file.meters, file.circuits, directory, *facts, input_connections)
     circuits = compose_circuits(file.circuits, file.meters)
     chargers = compose_chargers(file.chargers, file.charger_defaults, file.circuits, file.site.voltage)
-    inputs, input_connections = compose_inputs(file.inputs, file.circuits, file.chargers, file.meters)
     check_addresses(file.ocpp, file.web)
     balancing = file.balancing
     if balancing.strategy is Strategy.DEPARTURE:

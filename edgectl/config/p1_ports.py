@@ -8,7 +8,7 @@ from edgectl.config.problems import excerpt
 from edgectl.config.quantities import DURATION, show
 from edgectl.config.sections import Entries
 from edgectl.domain.phases import ALL_PHASES
-from edgectl.domain.settings import P1_MODEL, Transport
+from edgectl.domain.settings import P1_MODEL, Connection, Transport
 from edgectl.domain.site import MeterRole
 from edgectl.domain.units import Millis
 
@@ -33,7 +33,7 @@ def p1_every_ms(keys: MeterKeys) -> Millis:
     return OLD_EVERY_MS if is_old and "every" not in keys.written else keys.every
 
 
-def check_p1(name: str, keys: MeterKeys, circuits: Entries[CircuitKeys]) -> None:
+def check_p1(name: str, keys: MeterKeys, circuits: Entries[CircuitKeys], meters: Entries[MeterKeys]) -> None:
     """Report what is wrong with one port."""
     for key, words in (("unit", "a P1 port has no unit number"), ("timeout", "a P1 port is not asked, it talks by itself")):
         if key in keys.written:
@@ -48,8 +48,20 @@ def check_p1(name: str, keys: MeterKeys, circuits: Entries[CircuitKeys]) -> None
             keys.at("connect").wrong(
                 f"no P1 port speaks {connection.baud} baud", f"baud={BAUD} (DSMR 4 and 5) or baud={OLD_BAUD} (DSMR 2.2 and 3)"
             )
+    for other, section in meters:
+        if (
+            connection is not None
+            and not is_p1(section)
+            and section.connect is not None
+            and _is_same(section.connect, connection)
+        ):
+            keys.at("connect").wrong(f"is also the line of meter {excerpt(other)}", "a P1 port has its line to itself")
     if keys.is_sound("connect", "every", "max_age"):
         _check_pace(name, keys, circuits)
+
+
+def _is_same(one: Connection, other: Connection) -> bool:
+    return (one.host, one.port, one.device) == (other.host, other.port, other.device)
 
 
 def _check_pace(name: str, keys: MeterKeys, circuits: Entries[CircuitKeys]) -> None:

@@ -29,7 +29,7 @@ site:
 # meters:                          # with a meter on the grid connection, chargers get what the building leaves
 #   main:
 #     model: eastron-sdm630        # `edgectl meters identify` tells the model
-#     connect: tcp://192.168.10.20:502
+#     connect: tcp://192.168.10.20:502   # or serial:///dev/ttyUSB0?baud=9600; `edgectl meters scan` finds it
 #     unit: 1
 
 circuits:                          # the conductors, from the grid connection down

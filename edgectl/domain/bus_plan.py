@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from edgectl.domain.ids import MeterId
-from edgectl.domain.settings import Connection, MeterConnection, Transport
+from edgectl.domain.settings import Connection, InputConnection, MeterConnection, Transport
 from edgectl.domain.units import Millis
 
 REQUEST_BYTES = 8
@@ -77,6 +77,12 @@ class LineLoad:
     def headroom_permille(self) -> int:
         """What is left for retries and for more meters; below 0 the plan cannot be kept."""
         return FULL_PERMILLE - self.load_permille
+
+
+def as_meter(one: InputConnection) -> tuple[MeterConnection, ReadPlan]:
+    """A contact or register costs a line what a meter with one register would."""
+    meter = MeterConnection(MeterId(one.input), one.connection, one.unit_number, None, interval_ms=one.interval_ms)
+    return meter, ReadPlan(control_count=(1,))
 
 
 def read_ms(connection: Connection, registers: int, reply_ms: Millis) -> Millis:

@@ -14,7 +14,10 @@ from pathlib import Path
 import pytest
 
 from edgectl.config import check
+from edgectl.config.addresses import parse_connect
 from edgectl.meters import model, model_names, read_plan
+from edgectl.meters.buses import open_bus
+from edgectl.meters.rtu import Request
 from hwsim.meters.device import Device
 from hwsim.meters.p1 import DIALECTS, P1Meter, P1Pty
 from hwsim.meters.registers import Truth, registers_of
@@ -49,7 +52,8 @@ async def edgectl(*arguments: str, width: int = 80) -> Done:
 
 
 def sdm() -> Device:
-    return Device(lambda: registers_of(model("eastron-sdm630"), TRUTH), max_registers=80)
+    one = model("eastron-sdm630")
+    return Device(lambda: registers_of(one, TRUTH), max_registers=80)
 
 
 @asynccontextmanager
@@ -171,6 +175,20 @@ async def test_read_of_a_p1_port_shows_its_telegram() -> None:
     assert "12.500" in done.out
     assert "/FLU5" in done.out
     assert "1-0:21.7.0(02.862*kW)" in done.out
+
+
+async def test_a_line_the_daemon_has_is_said_to_be_in_use() -> None:
+    async with serial_line({3: sdm()}) as address:
+        bus = open_bus(parse_connect(address))
+        try:
+            assert (await bus.read(Request(3, 4, 0, 2), 500)).words is not None
+            done = await edgectl("read", address, "--unit", "3", "--model", "eastron-sdm630")
+            scanned = await edgectl("scan", address, "--units", "3")
+        finally:
+            await bus.close()
+    assert (done.code, scanned.code) == (1, 1)
+    assert "serial line in use (by the daemon?" in done.out
+    assert "is in use: the daemon reads it" in scanned.err
 
 
 @pytest.mark.parametrize("width", [80, 44])

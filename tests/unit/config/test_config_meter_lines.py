@@ -97,7 +97,7 @@ def test_a_line_with_too_much_to_do_is_an_error_with_the_sum_and_what_helps(tmp_
     problem = only(tmp_path, site(many(16, "eastron-sdm630", SERIAL)))
     assert not problem.is_warning
     assert problem.key == "meters.m1.connect"
-    assert problem.message.startswith("16 meters need 1")
+    assert problem.message.startswith("16 devices need 1")
     assert "at 9600 baud" in problem.message
     assert problem.allowed.startswith("baud=19200 (")
     assert " or `every: 1" in problem.allowed
@@ -160,6 +160,24 @@ def test_a_slow_port_with_a_tight_limit_is_shown_the_number_and_a_wide_one_is_no
     assert "the margin is 2 A of 25 A" in problem.message
     assert "`margin: 3 A`" in problem.allowed
     assert problems_of(tmp_path, site(slow, "limit: 25 A, meter: m, margin: 3 A")) == ()
+
+
+def test_a_port_has_its_line_to_itself(tmp_path: Path) -> None:
+    shared = f"  p: {{connect: ‸'{P1}', model: dsmr-p1}}\n  m: {{connect: '{P1}', model: eastron-sdm120, unit: 2}}\n"
+    problem = only(tmp_path, site(shared))
+    assert (problem.key, problem.message) == ("meters.p.connect", "is also the line of meter m")
+
+
+def test_an_input_on_the_line_takes_its_share(tmp_path: Path) -> None:
+    meters = site(many(9, "eastron-sdm630", SERIAL))
+    before, _, after = meters.partition("‸")
+    assert problems_of(tmp_path, before + after) == ()
+    contact = (
+        f"inputs:\n  dim: {{connect: '{SERIAL}', unit: 40, read: discrete 0, every: 200 ms, circuit: grid, "
+        "closed: 10 A, when_lost: 10 A}\n"
+    )
+    found = problems_of(tmp_path, before + after + contact)
+    assert [problem.message.startswith("10 devices need") for problem in found] == [True], found
 
 
 def test_a_port_of_a_second_needs_nothing_more(tmp_path: Path) -> None:
