@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -28,17 +29,17 @@ _FINDINGS = {
 
 
 def models(found: Sequence[Sheet]) -> RenderableType:
-    rows = [
-        (
-            one.name,
-            one.phases,
-            "/".join(one.bus.get("kinds", ())),
-            "2+" if one.confidence == "cross-checked" else "1",
-            _names(one),
-        )
-        for one in found
-    ]
-    return table(("model", "phases", "bus", "sources", "printed on it"), rows, "No model has a name like that.")
+    """Two lines each: columns would leave a phone no room for names."""
+    if not found:
+        return Text("No model has a name like that.", style="dim")
+    lines: list[RenderableType] = []
+    for one in found:
+        bus = "/".join(one.bus.get("kinds", ()))
+        lines += [
+            Text.assemble((f"{one.name:<24}", "bold"), f"{one.phases}-phase, {bus}, {one.confidence}"),
+            Padding(Text(_names(one), style="dim"), (0, 0, 0, 2)),
+        ]
+    return Group(*lines)
 
 
 def _names(one: Sheet) -> str:
@@ -123,7 +124,7 @@ def scan(report: ScanReport) -> RenderableType:
     return Group(Text(f"{where}: {len(rows)} of {report.asked_count}"), table(("unit", ""), rows, ""))
 
 
-def identity(found: Identity, block: str) -> RenderableType:
+def identity(found: Identity) -> RenderableType:
     best, second = found.best, found.runner_up
     if not found.is_answering:
         return Text(f"unit {found.unit} does not answer")
@@ -138,7 +139,6 @@ def identity(found: Identity, block: str) -> RenderableType:
     parts += [Text(_values(best))] if best.reading is not None else []
     if second is not None:
         parts.append(Text(f"next best: {second.model} ({'; '.join(second.evidence[-2:])})", style="dim"))
-    parts += [Text("\nFor the site's file:", style="dim"), Text(block)]
     return Group(*parts)
 
 

@@ -163,7 +163,9 @@ def identify(target: str, unit: int, is_json: bool) -> int:
     if is_json:
         _print_json({**_encoded(found), "yaml": block})
     else:
-        Console().print(meter_tables.identity(found, block))
+        Console().print(meter_tables.identity(found))
+        if block:
+            click.echo(f"\nFor the site's file:\n{block}")  # unwrapped, to be copied
     return OK if found.best is not None else FAILED
 
 

@@ -117,7 +117,9 @@ async def test_a_wrong_address_is_bad_input_with_what_is_allowed() -> None:
 async def test_identify_prints_a_block_that_loads(tmp_path: Path) -> None:
     async with tcp_line({3: sdm()}) as address:
         done = await edgectl("identify", address, "--unit", "3", "--json")
+        shown = await edgectl("identify", address, "--unit", "3", width=30)
     assert done.code == 0, done.err
+    assert f"    connect: {address}\n    unit: 3" in shown.out
     found = json.loads(done.out)
     assert found["candidates"][0]["model"] in found["alike"]
     (tmp_path / "site.yaml").write_text(
