@@ -22,13 +22,15 @@ from edgectl.domain.settings import ChargerAccess, Listener, OcppSettings, Unkno
 from edgectl.domain.site import PowerKind, TokenStatus
 from edgectl.domain.time import Instant
 from edgectl.ocpp import link as link_module
-from edgectl.ocpp.server import OcppServer
+from edgectl.ocpp.server import OcppServer, compile_schemas
 
 CP1 = ChargerId("CP-A-01")
 CP2 = ChargerId("CP-A-02")
 OCPP16 = [Subprotocol("ocpp1.6")]
 ACCEPTED = TokenVerdict(TokenStatus.ACCEPTED)
 T = TypeVar("T")
+
+compile_schemas()  # now, so that no test's bound has to have room for it
 
 
 class LoopClock:
