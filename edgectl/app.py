@@ -22,7 +22,7 @@ from edgectl import config as site_file
 from edgectl.authority import LocalAuthority
 from edgectl.core.controller import REMEMBERED, Controller
 from edgectl.core.exports.render import render
-from edgectl.core.proof import Case, Failure, ProofReport
+from edgectl.core.proof import ProofReport, case_words
 from edgectl.core.proof import prove as prove_site
 from edgectl.domain.decisions import SignCertificate
 from edgectl.domain.errors import InvariantError, StoreError
@@ -111,6 +111,7 @@ class Daemon:
             clock.now(),
             heartbeat_s=settings.ocpp.heartbeat_s,
             quirk_table=settings.quirks,
+            chance=parts.random.random,
             remembered={kind: parts.memory.recall(kind) for kind in REMEMBERED},
             machine_boot=parts.machine_boot,
         )
@@ -325,20 +326,6 @@ def unsafe_words(report: ProofReport) -> tuple[str, ...]:
         fitting = ", ".join(f"{charger} {current_ma / 1000:g} A" for charger, current_ma in report.proposals)
         words.append(f"fallbacks that would fit: {fitting}")
     return tuple(words)
-
-
-def case_words(case: Case) -> str:
-    """A failure and what it comes to, for people."""
-    what = {
-        Failure.FALLBACKS: f"without edgectl every EVSE falls to its fallback, {case.failed_ma / 1000:g} A together",
-        Failure.METER: f"with meter {case.subject} lost the chargers take {case.failed_ma / 1000:g} A together",
-        Failure.SILENT: f"charger {case.subject} does not answer and takes {case.failed_ma / 1000:g} A",
-        Failure.IGNORES: f"charger {case.subject} ignores its limits and takes {case.failed_ma / 1000:g} A",
-    }[case.failure]
-    told = f", the others {case.told_ma / 1000:g} A at least" if case.told_ma else ""
-    other = f", other loads up to {case.other_loads_ma / 1000:g} A" if case.other_loads_ma else ""
-    place = f"circuit {case.circuit} {case.phase.name}"
-    return f"{place}: {what}{told}{other}: {case.worst_ma / 1000:g} A of {case.limit_ma / 1000:g} A"
 
 
 # --- the process ----------------------------------------------------------------------------------------------------------

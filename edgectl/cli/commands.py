@@ -129,7 +129,7 @@ def check(file: Path, is_json: bool) -> int:
 
 
 def _print_proof(report: Any) -> None:
-    from edgectl import app
+    from edgectl.core.proof import case_words
 
     console = Console()
     modes = [(m.circuit, m.mode, "-" if m.on_meter_loss is None else m.on_meter_loss.value) for m in report.modes]
@@ -150,7 +150,17 @@ def _print_proof(report: Any) -> None:
     console.print(tables.table(("circuit", "phase", "fallbacks", "other loads", "together", "limit", ""), rows, ""))
     console.print("\nWhat binds each circuit, of everything that may fail")
     for case in report.binding:
-        console.print(f"  {app.case_words(case)}", soft_wrap=True)
+        console.print(f"  {case_words(case)}", soft_wrap=True)
+    if report.leases:
+        console.print("\nUntil leases are over, when edgectl stops or restarts")
+        for case in report.leases:
+            console.print(f"  {case_words(case)}", soft_wrap=True)
+    console.print(
+        "\nThis rests on other loads staying below what the file says, on fallbacks that hold and on leases that end: "
+        "`edgectl chargers show ID` tells which of it is proven. A charger that has never confirmed its fallback counts at its "
+        "rating while it is away.",
+        soft_wrap=True,
+    )
 
 
 @cli.command()

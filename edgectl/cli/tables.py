@@ -144,6 +144,8 @@ def charger(found: dict[str, Any]) -> RenderableType:
         "link_count", "clock_offset_ms", "local_list", "limited_by", "detail",
     )  # fmt: skip
     rows = [(name.replace("_", " "), "-" if found[name] in {None, ""} else found[name]) for name in names]
+    rows += [("without us", f"{m['name']}: {m['state']} ({m['evidence']})") for m in found["mechanisms"]]
+    rows.append(("limits sent", f"{found['writes_per_hour_count']} in the last hour"))
     rows += [("quirk", f"{name}: {why}") for name, why in found["quirks"]]
     rows += [("on the device", words) for words in found["checklist"]]
     rows += [("commissioning", _state(found["commissioning"])), ("drill", _state(found["drill"]))]

@@ -83,6 +83,7 @@ def _charger(name: str, keys: ChargerKeys, defaults: ChargerDefaultKeys, voltage
         fallback_ma=fallback_ma,
         phases=phases,
         plug=keys.plug or defaults.plug,
+        is_fallback_vouched=bool(keys.fallback_verified if "fallback_verified" in keys.written else defaults.fallback_verified),
         own_quirks=_own_quirks(keys, defaults, min_ma, max_ma),
     )
 

@@ -215,6 +215,10 @@ class ChargerDefaultKeys(Section):
     fallback: Amount | None = optional(
         Fallback(), "What each EVSE falls to when it does not hear from us; the minimum by default, and required for DC."
     )
+    fallback_verified: bool | None = optional(
+        Flag(),
+        "true: a person answers for the fallback, set on the device itself, or with its power off; it then counts without proof.",
+    )
     phases: tuple[Phase, ...] | None = optional(
         PhaseList(), "The site phases on which the charger's L1, L2, L3 are wired, in that order; one for single-phase."
     )
@@ -289,6 +293,11 @@ class BalancingKeys(Section):
     # The shortest lease leaves room for one renewal at half life with the 15 s a charger may take to answer; the longest is
     # the product's promise for a site whose controller is dead.
     lease: Millis = defaulting(duration(30 * SECOND, 180 * SECOND), "180 s", "Every limit sent ends by itself after this long.")
+    restart_spread: Millis = defaulting(
+        duration(0, 30 * MINUTE),
+        "30 s",
+        "After a blackout vehicles begin at their minimum; each is raised after its own random part of this (UK rules: 10 min).",
+    )
     raise_after: Millis = defaulting(
         duration(0, 10 * MINUTE), "10 s", "Headroom must have lasted this long before a running vehicle gets more."
     )

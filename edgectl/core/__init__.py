@@ -12,11 +12,13 @@ decisions on a laptop, in a simulated year and in a log replayed from a customer
 - ``tariffs``       what a session costs; ``signed`` whether its meter says so; ``exports`` sessions as others want them
 - ``meters``        the last reading of each meter, and whether it can still be trusted
 - ``doubts``        meters that answer and do not tell the truth
+- ``mechanisms``    what lowers a charger without us, proven or assumed
 - ``circuits``      background load and headroom of each conductor
 - ``excursions``    how far conductors were above their limits; ``curtailment`` what vehicles were not allowed
 - ``demand``        claims, reserves and capacities of one control step
 - ``vehicles``      what each vehicle draws and wants, as far as it shows
 - ``limits``        commanded, confirmed and worst credible current of each EVSE
+- ``waking``        vehicles that sleep through the end of a pause; ``ramp`` the minutes after a blackout
 - ``turns``         who waits when not every minimum fits
 - ``external``      limits from outside: ``standing`` one and its end, ``inputs`` contacts and registers, ``arbiter`` who wins
 - ``history``       limits and their reasons, kept for ``why --at``

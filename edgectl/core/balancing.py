@@ -6,25 +6,28 @@ and until every reduction it relies on is *confirmed*: at every moment the sum o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from edgectl.core.allocation import PERMILLE, Capacity, Share, allocate, counts_in
 from edgectl.core.arbiter import external_input
 from edgectl.core.authorization import Authorization
-from edgectl.core.chargers import Chargers
+from edgectl.core.chargers import Chargers, Evidence
 from edgectl.core.circuits import Circuits, Draw, Mode
 from edgectl.core.containment import Containment
 from edgectl.core.demand import Demand, DemandBook, Departed, Room, capacities, draw_of, steady_ma
 from edgectl.core.doubts import Doubts
 from edgectl.core.external import ExternalLimits
 from edgectl.core.ladder import PURPOSES, Rung
-from edgectl.core.limits import EvseLimit, Order
+from edgectl.core.limits import EvseLimit, Order, WriteRate
 from edgectl.core.meters import Meters
+from edgectl.core.ramp import Ramp
 from edgectl.core.sessions import Sessions
 from edgectl.core.turns import Turns
 from edgectl.core.vehicles import SETTLE_MS, Vehicle
+from edgectl.core.waking import Waking
 from edgectl.domain.decisions import Decision, Keep, ProfileStyle, SetLimit
+from edgectl.domain.errors import invariant
 from edgectl.domain.external import charger_place
 from edgectl.domain.ids import ChargerId, CircuitId, EvseId
 from edgectl.domain.phases import ZERO, Phases
@@ -40,6 +43,11 @@ STEP_MA: MilliAmps = 1_000
 RAISE_STEP_MA: MilliAmps = 8_000
 """The most a running vehicle is raised at once, so that a wrong estimate is seen before it is repeated."""
 
+BUSY_COUNT = 120
+"""Limits written to one charger in an hour, three times what renewing leases takes; beyond it raises are kept apart ..."""
+BUSY_REST_MS: Millis = 60_000
+"""... by this. Where a firmware keeps each limit in flash, that is what wears it; reductions wait for nothing."""
+
 
 class Balancing:
     """Limits of all EVSEs, and the step that moves them."""
@@ -53,6 +61,7 @@ class Balancing:
         authorization: Authorization,
         now: Instant,
         external: ExternalLimits | None = None,
+        chance: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.site = site
         self.chargers = chargers
@@ -67,6 +76,10 @@ class Balancing:
         self.reserved: dict[CircuitId, Phases] = {}
         self.waiting: set[EvseId] = set()
         self.containment = Containment(sessions, self.limits, self.vehicles)
+        self.wakings: dict[EvseId, Waking] = {}
+        self.book.wakings = self.wakings
+        self.ramp = Ramp(now, had_sessions=bool(sessions.open), chance=chance)
+        self.writes: dict[ChargerId, WriteRate] = {}
         self._order_number = 0
         self._demands: dict[EvseId, Demand] = {}
         self._shares: dict[EvseId, Share] = {}
@@ -96,7 +109,7 @@ class Balancing:
         for evse in state.charger.evses:
             self.limits[evse].charger = state.charger
             self.limits[evse].quirks = state.quirks
-            self.limits[evse].has_fallback = not state.fallback.is_void
+            self.limits[evse].has_fallback = state.fallback_evidence is not Evidence.NONE
             if evse in self.vehicles:
                 self.vehicles[evse].charger = state.charger
 
@@ -120,6 +133,7 @@ class Balancing:
         if limit is None or evse in self.vehicles:
             return
         self.vehicles[evse] = Vehicle(evse, limit.charger)
+        self.wakings[evse] = Waking()
         limit.open(now)
         self.containment.begin(limit, now)
         self.turns.join(evse)
@@ -134,6 +148,7 @@ class Balancing:
 
     def close_session(self, evse: EvseId, now: Instant | None) -> None:
         vehicle = self.vehicles.pop(evse, None)
+        self.wakings.pop(evse, None)
         limit = self.limits.get(evse)
         if vehicle is not None and limit is not None and now is not None:
             high_ma = draw_of(limit, vehicle, now).high_ma
@@ -156,10 +171,12 @@ class Balancing:
         for evse, vehicle in self.vehicles.items():
             limit = self.limits[evse]
             vehicle.watch(limit.commanded_ma, limit.changed_mono_ms, now)
+            self.wakings[evse].watch(vehicle, limit, now)
         climbed = self.containment.climb(now)
         demands = self.book.demands(self.circuits, now)
         room = Room(self.site, self.circuits, self.reserved, demands)
         shares = allocate([demand.claim for demand in demands.values()], room.capacities)
+        _check(room, shares)
         self._note_turns(demands, shares, now)
         self._demands, self._shares = demands, shares
         self._users.clear()
@@ -230,9 +247,14 @@ class Balancing:
         if limit.raise_wanted_since_mono_ms is None:
             limit.raise_wanted_since_mono_ms = now.mono_ms
         balancing = self.site.balancing
+        spread_ms = balancing.restart_spread_ms
+        if not is_first and self.ramp.waits(share.evse, spread_ms, now):
+            limit.waiting = Cause.SETTLING
+            return None
         if not is_first:
             has_lasted = now.mono_ms - limit.raise_wanted_since_mono_ms >= balancing.raise_after_ms
-            rest_ms = max(balancing.dead_time_ms, limit.quirks.write_interval_ms)
+            is_busy = self.writes[share.evse.charger].last_hour_count(now) >= BUSY_COUNT * limit.charger.evse_count
+            rest_ms = max(balancing.dead_time_ms, limit.quirks.write_interval_ms, BUSY_REST_MS if is_busy else 0)
             is_rested = now.mono_ms - limit.changed_mono_ms >= rest_ms
             if not (has_lasted and is_rested):
                 limit.waiting = Cause.SETTLING
@@ -244,6 +266,8 @@ class Balancing:
         target_ma = min(share.limit_ma, worst_ma + spare_ma if spare_ma >= 0 else limit.commanded_ma)
         if limit.commanded_ma > 0 and not is_first:
             target_ma = min(target_ma, limit.commanded_ma + RAISE_STEP_MA)
+        if is_first and self.ramp.is_on(spread_ms, now):
+            target_ma = min(target_ma, max(demand.claim.min_ma, limit.charger.fallback_ma))
         target_ma = max(target_ma, min(share.limit_ma, limit.commanded_ma))
         if target_ma < demand.claim.min_ma:
             target_ma = 0
@@ -284,6 +308,7 @@ class Balancing:
         vehicle = self.vehicles[limit.evse]
         on_grid_ma = limit.tellable_ma(limit_ma)
         self._order_number += 1
+        self.writes.setdefault(charger.id, WriteRate()).note(now)
         lease_ms = self.site.balancing.lease_ms
         order = Order(self._order_number, on_grid_ma, now.mono_ms, now.mono_ms + lease_ms, reason)
         limit.note_order(order, steady_ma(limit, vehicle, now))
@@ -407,6 +432,14 @@ class Balancing:
         meter = self.meters.by_id.get(meter_id) if meter_id is not None else None
         age_ms = meter.age_ms(now) if meter is not None else None
         return (Input("fallback", demand.claim.max_ma, "mA"), Input("meter-silent", age_ms or 0, "ms", age_ms))
+
+
+def _check(room: Room, shares: dict[EvseId, Share]) -> None:
+    """What was shared out fits every hard capacity; that it does is proven for any input, so anything else is our mistake."""
+    loads = room.load_ma({evse: shares[evse].limit_ma for evse in room.uses})
+    for capacity, load_ma in zip(room.capacities, loads, strict=True):
+        fits = capacity.is_soft or capacity.against is not None or load_ma <= max(0, capacity.available_ma)
+        invariant(fits, "what is shared out fits its conductor", circuit=capacity.circuit, load_ma=load_ma)
 
 
 def style_of(charger: Charger, quirks: Quirks, rung: Rung | None = None) -> ProfileStyle:

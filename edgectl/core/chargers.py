@@ -45,6 +45,17 @@ class Fallback(StrEnum):
         return self in {Fallback.DIFFERS, Fallback.REFUSED}
 
 
+class Evidence(StrEnum):
+    """How sure it is that a charger lowers itself without us."""
+
+    NONE = "none"
+    """Known not to hold, or never confirmed: it counts at its rating when it cannot be told anything."""
+    ASSUMED = "assumed"
+    """The charger has said yes, and cannot be asked what it made of it."""
+    PROVEN = "proven"
+    """Read back, measured in a drill, or vouched for in the site's file."""
+
+
 FAULT_LASTS_MS: Millis = 5_000
 """A fault shorter than this flickers: it is counted, and not shown as the state."""
 
@@ -128,6 +139,8 @@ class ChargerState:
     fallback_asked_mono_ms: Millis | None = None
     written_fallback_ma: MilliAmps | None = None
     """What the charger has confirmed last, also before a restart of ours."""
+    is_fallback_verified: bool = False
+    """What was written last has been read back, also before a restart of ours."""
     detail: str = ""
     applied: AppliedQuirks = STANDARD
     adopted_utc_ms: UtcMillis | None = None
@@ -163,6 +176,20 @@ class ChargerState:
             return self.quirks.register
         seen = {watch.behaviour for watch in self.registers.values()} - {RegisterBehaviour.UNKNOWN}
         return seen.pop() if len(seen) == 1 else RegisterBehaviour.UNKNOWN
+
+    @property
+    def fallback_evidence(self) -> Evidence:
+        if self.configured.is_fallback_vouched:
+            return Evidence.PROVEN
+        if self.fallback.is_void or self.written_fallback_ma != self.charger.fallback_ma:
+            return Evidence.NONE
+        is_proven = self.fallback is Fallback.VERIFIED or self.is_fallback_verified
+        return Evidence.PROVEN if is_proven else Evidence.ASSUMED
+
+    @property
+    def unbound_ma(self) -> MilliAmps:
+        """What each of its EVSEs may draw when nothing of ours binds it."""
+        return self.charger.max_ma if self.fallback_evidence is Evidence.NONE else self.charger.fallback_ma
 
     @property
     def quirks(self) -> Quirks:
@@ -247,6 +274,15 @@ class Chargers:
                     state.adopted_utc_ms = value
             state.is_known = state.charger.id in known
             state.apply(self.quirk_table)
+
+    def recall_fallbacks(self, known: Mapping[str, Mapping[str, object]]) -> None:
+        """What chargers have confirmed before our own start."""
+        for state in self.by_id.values():
+            document = known.get(state.charger.id, {})
+            written_ma = document.get("fallback_ma")
+            if isinstance(written_ma, int):
+                state.written_fallback_ma = written_ma
+                state.is_fallback_verified = document.get("verified") is True
 
     def get(self, charger_id: ChargerId) -> ChargerState | None:
         return self.by_id.get(charger_id)

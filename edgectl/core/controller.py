@@ -25,12 +25,14 @@ from edgectl.core.ladder import Rung
 from edgectl.core.local_lists import LOCAL_LIST, LocalLists
 from edgectl.core.meters import Meters
 from edgectl.core.picture import Uplink, draw_circuits, draw_picture
+from edgectl.core.proof import Case, case_words, live
 from edgectl.core.publishing import StatePublishing
 from edgectl.core.reception import READ_BACK, Reception
 from edgectl.core.scales import ScaleWatch
 from edgectl.core.sessions import RegisterWatch, Sessions, Source
 from edgectl.core.signed.book import SignedBook
 from edgectl.core.tariffs.book import PriceBook
+from edgectl.core.waking import Wake
 from edgectl.domain.decisions import (
     Acknowledge,
     Ask,
@@ -81,25 +83,27 @@ from edgectl.domain.ids import ChargerId, EvseId
 from edgectl.domain.quirks import QuirkProfile, RateUnit
 from edgectl.domain.reasons import Cause
 from edgectl.domain.records import EventKept, LimitKept, ParkKept, PeriodState, ReceiptKept, Restored
-from edgectl.domain.remembered import ADOPTED, COMMISSIONING, FINGERPRINTS, REMOTE_LIMITS, RUNGS, SIGNATURE_KEYS
+from edgectl.domain.remembered import ADOPTED, COMMISSIONING, FALLBACKS, FINGERPRINTS, REMOTE_LIMITS, RUNGS, SIGNATURE_KEYS
 from edgectl.domain.site import OfflinePolicy, PowerKind, Site
 from edgectl.domain.time import Instant
-from edgectl.domain.units import Millis
+from edgectl.domain.units import MilliAmps, Millis
 from edgectl.domain.views import CircuitView, CommissioningView, DrillView, SiteView
 from edgectl.ports import IdSource
 
 OVER_LIMIT_ALARM_MS: Millis = 5_000
+PROOF_GRACE_MS: Millis = 180_000
+"""Chargers have this long after our start to say that they hold their fallbacks."""
 STEP_MS: Millis = 900
 """A tick takes a control step only when the last is this old: with a guard meter every reading has brought one already."""
 
 
-REMEMBERED = (ADOPTED, COMMISSIONING, FINGERPRINTS, REMOTE_LIMITS, RUNGS, SIGNATURE_KEYS)
+REMEMBERED = (ADOPTED, COMMISSIONING, FALLBACKS, FINGERPRINTS, REMOTE_LIMITS, RUNGS, SIGNATURE_KEYS)
 """Kinds of what the core wants to know again after a restart."""
 
 
 class Controller:
     """All decisions of one site. ``heartbeat_s`` is what a booting charger is told; ``machine_boot`` names the start of the
-    machine, on whose uptime deadlines go on through a restart of the daemon."""
+    machine, on whose uptime deadlines go on through a restart of the daemon; ``chance`` gives a random number from 0 to 1."""
 
     def __init__(
         self,
@@ -110,6 +114,7 @@ class Controller:
         *,
         heartbeat_s: int = 300,
         quirk_table: Sequence[QuirkProfile] = (),
+        chance: Callable[[], float] = lambda: 0.0,
         remembered: Mapping[str, Mapping[str, Mapping[str, object]]] | None = None,
         machine_boot: str = "",
     ) -> None:
@@ -118,15 +123,20 @@ class Controller:
         memory = remembered or {}
         self._chargers = Chargers(site, quirk_table)
         self._chargers.recall(memory.get(ADOPTED, {}))
+        self._chargers.recall_fallbacks(memory.get(FALLBACKS, {}))
         self._meters = Meters(site)
         self._authorization = Authorization(site)
         self._prices = PriceBook(site)
+        self._proven_for: dict[ChargerId, MilliAmps] = {}
+        self._unsafe: tuple[Case, ...] = ()
         self._alarms = Alarms()
         known = (*restored.recent_sessions, *restored.open_sessions)
         self._signed = SignedBook(site, self._alarms, memory.get(SIGNATURE_KEYS, {}), known)
         self._sessions = Sessions(restored, self._authorization, ids, self._prices, self._signed)
         self._external = ExternalLimits(site, memory.get(REMOTE_LIMITS, {}), now, machine_boot)
-        self._balancing = Balancing(site, self._chargers, self._meters, self._sessions, self._authorization, now, self._external)
+        self._balancing = Balancing(
+            site, self._chargers, self._meters, self._sessions, self._authorization, now, self._external, chance
+        )
         self._history = LimitHistory()
         for name, document in memory.get(RUNGS, {}).items():
             rung = next((rung for rung in Rung if rung.value == document.get("rung")), None)
@@ -243,6 +253,7 @@ class Controller:
 
     def _on_booted(self, event: ChargerBooted, now: Instant) -> list[Decision]:
         decisions = self._reception.booted(event, now)
+        self._balancing.ramp.booted(event.call.charger, len(self._chargers.by_id), now)
         state = self._chargers.get(event.call.charger)
         return decisions if state is None else [*decisions, *self._control_for(state, now)]
 
@@ -489,11 +500,31 @@ class Controller:
             for kind in Doubt:
                 is_on = doubt is not None and doubt[0] is kind
                 decisions += self._alarms.set(f"meter-{kind.value}", meter.meter.id, is_on, doubt[1] if doubt else "", now)
+        for evse, waking in self._balancing.wakings.items():
+            words = f"it did not wake from a pause; trying {waking.trying.value}"
+            decisions += self._alarms.set("vehicle-asleep", str(evse), waking.trying is not Wake.NOTHING, words, now)
+        decisions += self._watch_proof(now)
         for circuit in self._balancing.circuits.by_id.values():
             is_over = circuit.over_limit_ms(now) >= OVER_LIMIT_ALARM_MS
             decisions += self._alarms.set("circuit-over-limit", circuit.circuit.id, is_over, "measured above its limit", now)
         told = self._publishing.changes(self._balancing, self._sessions, now)
         return [*decisions, *self._history.changes(self._balancing, now), *told]
+
+    def _watch_proof(self, now: Instant) -> list[Decision]:
+        """The proof of the site's file again, with what each charger is known to fall to."""
+        if now.mono_ms - self._started.mono_ms < PROOF_GRACE_MS:
+            return []
+        unbound_ma = {state.charger.id: state.unbound_ma for state in self._chargers.by_id.values()}
+        if unbound_ma != self._proven_for:
+            self._proven_for = unbound_ma
+            self._unsafe = live(self.site, unbound_ma)
+        decisions: list[Decision] = []
+        for circuit in self.site.circuits:
+            cases = [case for case in self._unsafe if case.circuit == circuit.id]
+            worst = max(cases, key=lambda case: case.excess_ma, default=None)
+            words = "" if worst is None else case_words(worst)
+            decisions += self._alarms.set("proof-violated", circuit.id, worst is not None, words, now)
+        return decisions
 
     def _is_set_up(self, state: ChargerState) -> bool:
         is_free = state.is_accepted and state.quirks.is_configured and not self._drills.is_running(state.charger.id)
@@ -587,6 +618,7 @@ class Controller:
 
     def _on_reloaded(self, event: SiteReloaded, now: Instant) -> list[Decision]:
         self.site = event.site
+        self._proven_for = {}
         self._chargers.reload(event.site)
         self._reception.site = event.site
         self._meters.reload(event.site)

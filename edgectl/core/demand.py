@@ -13,6 +13,7 @@ from edgectl.core.limits import EvseLimit
 from edgectl.core.sessions import Sessions
 from edgectl.core.turns import Turns
 from edgectl.core.vehicles import SETTLE_MS, Vehicle
+from edgectl.core.waking import Waking
 from edgectl.domain.external import charger_place
 from edgectl.domain.ids import CircuitId, EvseId
 from edgectl.domain.phases import ALL_PHASES, ZERO, Phases
@@ -97,6 +98,7 @@ class DemandBook:
         self.limits = limits
         self.vehicles = vehicles
         self.departed: list[Departed] = []
+        self.wakings: dict[EvseId, Waking] = {}
         self.reload(site)
 
     def reload(self, site: Site) -> None:
@@ -176,10 +178,11 @@ class DemandBook:
                 continue
             for evse in state.charger.evses:
                 if evse in self.vehicles:
-                    found[evse] = _fenced(self._demand(state, evse, circuits), charger_place(state.charger.id), circuits)
+                    demand = self._demand(state, evse, circuits, now)
+                    found[evse] = _fenced(demand, charger_place(state.charger.id), circuits)
         return found
 
-    def _demand(self, state: ChargerState, evse: EvseId, circuits: Circuits) -> Demand:
+    def _demand(self, state: ChargerState, evse: EvseId, circuits: Circuits, now: Instant) -> Demand:
         charger = state.charger
         vehicle = self.vehicles[evse]
         limit = self.limits[evse]
@@ -204,12 +207,16 @@ class DemandBook:
         by_priority = -priority if self.site.balancing.strategy is Strategy.PRIORITY else 0
         quirks = limit.quirks
         # One that loses its transaction or its vehicle's attention at 0 A keeps its place once it charges.
-        keeps_going = not quirks.can_pause and limit.commanded_ma > 0
+        waking = self.wakings[evse]
+        keeps_going = (not quirks.can_pause or waking.stays_awake) and limit.commanded_ma > 0
         min_ma = charger.min_ma
-        if quirks.wakes_at_ma is not None and limit.commanded_ma == 0 and not vehicle.is_drawing:
-            min_ma = min(charger.max_ma, max(min_ma, quirks.wakes_at_ma))
+        wakes_at_ma = waking.wakes_at_ma(limit)
+        if wakes_at_ma is not None and not vehicle.is_drawing:
+            min_ma = wakes_at_ma
             if cause is not Cause.METER_LOST:
                 ceiling_ma = max(ceiling_ma, min_ma)
+        if waking.is_toggling(now):
+            ceiling_ma = 0
         claim = Claim(
             evse=evse,
             circuits=path,

@@ -30,6 +30,25 @@ GRID_MA: MilliAmps = 100
 """OCPP carries tenths of an ampere."""
 
 
+class WriteRate:
+    """How often one charger was told a limit within the last hour, minute by minute."""
+
+    __slots__ = ("_counts",)
+
+    def __init__(self) -> None:
+        self._counts: dict[int, int] = {}
+
+    def note(self, now: Instant) -> None:
+        minute = now.mono_ms // 60_000
+        if minute not in self._counts:
+            self._counts = {one: count for one, count in self._counts.items() if one > minute - 60}
+        self._counts[minute] = self._counts.get(minute, 0) + 1
+
+    def last_hour_count(self, now: Instant) -> int:
+        minute = now.mono_ms // 60_000
+        return sum(count for one, count in self._counts.items() if one > minute - 60)
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """One limit we sent."""
@@ -51,7 +70,7 @@ class EvseLimit:
     is_forgotten: bool = False
     """It has lost what we told it, or may have: nothing binds it until it accepts a limit again."""
     has_fallback: bool = True
-    """False: the fallback is known not to hold, so without a limit of ours nothing binds it."""
+    """False: the fallback is known not to hold, or was never confirmed, so without a limit of ours nothing binds it."""
     is_drilled: bool = False
     """A drill tells it its limits, and it may make of them what it likes."""
     is_exceeded: bool = False

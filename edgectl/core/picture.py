@@ -11,6 +11,7 @@ from edgectl.core.balancing import Balancing
 from edgectl.core.chargers import ChargerState
 from edgectl.core.circuits import CircuitState
 from edgectl.core.demand import is_commandable
+from edgectl.core.mechanisms import mechanisms
 from edgectl.core.meters import MeterState
 from edgectl.core.sessions import Sessions
 from edgectl.domain.events import Quality
@@ -147,6 +148,7 @@ def _charger(
     state: ChargerState, balancing: Balancing, sessions: Sessions, about: tuple[CommissioningView, DrillView, str], now: Instant
 ) -> ChargerView:
     charger = state.charger
+    rate = balancing.writes.get(charger.id)
     return ChargerView(
         id=charger.id,
         circuit=charger.circuit,
@@ -160,6 +162,8 @@ def _charger(
         firmware=state.firmware,
         serial=state.serial,
         fallback=state.fallback.value,
+        mechanisms=mechanisms(state, about[1]),
+        writes_per_hour_count=rate.last_hour_count(now) if rate is not None else 0,
         link_count=state.link_count,
         clock_offset_ms=state.clock.offset_ms,
         since_ms=None if state.since_mono_ms is None else now.mono_ms - state.since_mono_ms,
@@ -211,6 +215,9 @@ def draw_evse(state: ChargerState, evse: EvseId, balancing: Balancing, sessions:
         soc_percent=vehicle.soc_percent if vehicle else None,
         lease_left_ms=None if commanded is None else max(0, commanded.lease_end_mono_ms - now.mono_ms),
         limit_since_ms=None if commanded is None else now.mono_ms - limit.changed_mono_ms,
+        rung=limit.ladder.rung.value,
+        rung_since_utc_ms=limit.ladder.entered_utc_ms,
+        rung_detail=limit.ladder.why,
         queue_number=balancing.turns.waiting_number(evse, balancing.waiting),
         reason=shown_reason(state, evse, balancing, now),
     )

@@ -1,30 +1,36 @@
 """Is the site safe when something fails? From the configuration alone, per conductor and phase, for every stated failure.
 
-- ``fallbacks``  edgectl is gone or restarts, or all chargers are silent: every EVSE in use, at its fallback
+- ``fallbacks``  all chargers are silent, or edgectl is gone or restarts and leases are over: every EVSE in use, at its fallback
+- ``leases``     edgectl is gone or restarts, and leases still run: what was shared out stands, and other loads rise on top of it
 - ``meter``      one meter is lost: its circuit runs as ``on_meter_loss`` says
 - ``silent``     one charger does not hear us: it at its fallback, the others as low as they can be told
 - ``ignores``    one charger accepts limits and ignores them: it at its rating, the others as low as they can be told
 
-Other loads count at the most that the file says of them. It is assumed that fallbacks are installed (the daemon reads them back
-and counts a charger whose fallback does not hold at its rating), and that leases are over: for as long as one runs after edgectl
-has gone, its limits stand, and other loads that rise meanwhile come on top.
+A limit of power is a conductor of its own here. Other loads count at the most that the file says of them. ``leases`` lasts no
+longer than a lease and what a charger's clock may lag, so it is safe when the circuit's breaker or fuse carries it for that long.
+
+It rests on what the file says and on two things only the chargers can show: that their fallbacks hold, and that leases end. The
+daemon looks after both (``chargers.Evidence``), and proves the site again with what it has seen: see ``live``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from edgectl.core.allocation import Capacity, Claim, allocate
+from edgectl.core.limits import LEASE_GRACE_MS
 from edgectl.domain.ids import ChargerId, CircuitId, EvseId
 from edgectl.domain.phases import ALL_PHASES, ZERO, Phase, Phases
+from edgectl.domain.protection import Protection
 from edgectl.domain.site import Charger, Circuit, MeterLoss, Site
-from edgectl.domain.units import MilliAmps
+from edgectl.domain.units import MilliAmps, Millis, MilliVolts, Watts
 
 
 class Failure(StrEnum):
     FALLBACKS = "fallbacks"
+    LEASES = "leases"
     METER = "meter"
     SILENT = "silent"
     IGNORES = "ignores"
@@ -58,21 +64,40 @@ class Case:
     subject: str
     """The circuit, meter or charger that has failed."""
     circuit: CircuitId
-    phase: Phase
+    phase: Phase | None
+    """None: the limit of power, with all phases added up at nominal voltage."""
     failed_ma: MilliAmps
     """Of the chargers that do not do as told."""
     told_ma: MilliAmps
     """Of those that do."""
     other_loads_ma: MilliAmps
     limit_ma: MilliAmps
+    voltage_mv: MilliVolts = 230_000
+    lasts_ms: Millis | None = None
+    """It ends by itself after this long; None where it does not."""
+    protection: Protection | None = None
+    """What carries it for that long, or does not."""
 
     @property
     def worst_ma(self) -> MilliAmps:
         return self.failed_ma + self.told_ma + self.other_loads_ma
 
     @property
+    def excess_ma(self) -> MilliAmps:
+        """Above the limit, per phase; negative where there is room."""
+        return (self.worst_ma - self.limit_ma) // (3 if self.phase is None else 1)
+
+    @property
+    def opens_after_s(self) -> float | None:
+        """The soonest the breaker or fuse may open; None when it carries it."""
+        return None if self.protection is None else self.protection.opens_after_s(self.worst_ma)
+
+    @property
     def is_safe(self) -> bool:
-        return self.worst_ma <= self.limit_ma
+        if self.worst_ma <= self.limit_ma:
+            return True
+        opens_s = self.opens_after_s
+        return self.lasts_ms is not None and (opens_s is None or opens_s * 1000 > self.lasts_ms)
 
     @property
     def name(self) -> str:
@@ -95,6 +120,8 @@ class ProofReport:
     modes: tuple[CircuitMode, ...]
     binding: tuple[Case, ...]
     """For each circuit the case that leaves the least room, or exceeds it most."""
+    leases: tuple[Case, ...]
+    """For each metered circuit what happens until leases are over, where that is above its limit."""
     unsafe: tuple[Case, ...]
     """Every case that does not fit, each once for each circuit."""
     proposals: tuple[tuple[ChargerId, MilliAmps], ...] = ()
@@ -122,13 +149,26 @@ def prove(site: Site) -> ProofReport:
         )
         for circuit in site.circuits
     )
-    binding, unsafe = [], []
+    binding: list[Case] = []
+    leases: list[Case] = []
+    unsafe: list[Case] = []
     for circuit in site.circuits:
-        cases = _cases(circuit, below[circuit.id])
-        binding.append(max(cases, key=lambda case: case.worst_ma - case.limit_ma))
+        cases = _cases(site, circuit, below[circuit.id])
+        lasting = [case for case in cases if case.failure is not Failure.LEASES]
+        binding.append(max(lasting, key=lambda case: case.excess_ma))
+        leases += [case for case in cases if case.failure is Failure.LEASES and case.excess_ma > 0]
         unsafe += [case for case in cases if not case.is_safe]
     is_too_much = any(case.failure is Failure.FALLBACKS for case in unsafe)
-    return ProofReport(rows, modes, tuple(binding), tuple(unsafe), _proposals(site) if is_too_much else ())
+    proposals = _proposals(site) if is_too_much else ()
+    return ProofReport(rows, modes, tuple(binding), tuple(leases), tuple(unsafe), proposals)
+
+
+def live(site: Site, unbound_ma: Mapping[ChargerId, MilliAmps]) -> tuple[Case, ...]:
+    """The proof again with what each charger is known to fall to: the cases that do not hold though those of the file do."""
+    assumed = {(case.name, case.circuit) for case in prove(site).unsafe}
+    chargers = tuple(replace(charger, fallback_ma=unbound_ma.get(charger.id, charger.fallback_ma)) for charger in site.chargers)
+    found = prove(replace(site, chargers=chargers)).unsafe
+    return tuple(case for case in found if case.failure is not Failure.LEASES and (case.name, case.circuit) not in assumed)
 
 
 def _rows(circuit: Circuit, chargers: list[Charger]) -> list[ProofRow]:
@@ -140,25 +180,45 @@ def _rows(circuit: Circuit, chargers: list[Charger]) -> list[ProofRow]:
     ]
 
 
-def _cases(circuit: Circuit, chargers: list[Charger]) -> list[Case]:
+def _cases(site: Site, circuit: Circuit, chargers: list[Charger]) -> list[Case]:
     fallbacks_ma = _sum(chargers, lambda charger: charger.fallback_ma)
     floors_ma = _sum(chargers, floor_ma)
-    cases = [_case(Failure.FALLBACKS, circuit.id, circuit, fallbacks_ma, ZERO)]
+    cases = [_case(site, Failure.FALLBACKS, circuit.id, circuit, fallbacks_ma, ZERO)]
     if circuit.meter is not None:
         is_stopped = circuit.on_meter_loss is MeterLoss.STOP
         lost_ma = floors_ma if is_stopped else fallbacks_ma
-        cases.append(_case(Failure.METER, circuit.meter, circuit, lost_ma, ZERO))
+        cases.append(_case(site, Failure.METER, circuit.meter, circuit, lost_ma, ZERO))
+        cases.append(_leases(site, circuit))
     for charger in chargers:
         others_ma = floors_ma - _of(charger, floor_ma(charger))
-        cases.append(_case(Failure.SILENT, charger.id, circuit, _of(charger, charger.fallback_ma), others_ma))
-        cases.append(_case(Failure.IGNORES, charger.id, circuit, _of(charger, charger.max_ma), others_ma))
+        cases.append(_case(site, Failure.SILENT, charger.id, circuit, _of(charger, charger.fallback_ma), others_ma))
+        cases.append(_case(site, Failure.IGNORES, charger.id, circuit, _of(charger, charger.max_ma), others_ma))
     return cases
 
 
-def _case(failure: Failure, subject: str, circuit: Circuit, failed_ma: Phases, told_ma: Phases) -> Case:
+def _case(site: Site, failure: Failure, subject: str, circuit: Circuit, failed_ma: Phases, told_ma: Phases) -> Case:
     other_ma, limit_ma = circuit.other_loads_ma, circuit.limit_ma
     worst = max(ALL_PHASES, key=lambda phase: failed_ma[phase] + told_ma[phase] + other_ma[phase] - limit_ma[phase])
-    return Case(failure, subject, circuit.id, worst, failed_ma[worst], told_ma[worst], other_ma[worst], limit_ma[worst])
+    case = Case(failure, subject, circuit.id, worst, failed_ma[worst], told_ma[worst], other_ma[worst], limit_ma[worst])
+    if circuit.limit_w is None:
+        return case
+    total_ma = circuit.limit_w * 1_000_000 // site.voltage_mv
+    power = Case(failure, subject, circuit.id, None, failed_ma.total, told_ma.total, other_ma.total, total_ma, site.voltage_mv)
+    return max(case, power, key=lambda one: one.excess_ma)
+
+
+def _leases(site: Site, circuit: Circuit) -> Case:
+    """At the last moment other loads drew nothing, so all there was had been shared out; then they rise to their most."""
+    case = _case(site, Failure.LEASES, circuit.id, replace(circuit, limit_w=None), _shared_ma(site, circuit), ZERO)
+    return replace(case, lasts_ms=site.balancing.lease_ms + LEASE_GRACE_MS, protection=circuit.protected_by)
+
+
+def _shared_ma(site: Site, circuit: Circuit) -> Phases:
+    """The most that chargers behind a circuit can have been given: what they take, and what the circuits between let through."""
+    own_ma = _sum([charger for charger in site.chargers if charger.circuit == circuit.id], lambda charger: charger.max_ma)
+    wanted_ma = sum((_shared_ma(site, child) for child in site.circuits if child.fed_by == circuit.id), start=own_ma)
+    kept_ma = Phases.uniform(circuit.margin_ma) + (ZERO if circuit.meter is not None else circuit.other_loads_ma)
+    return wanted_ma.at_most(circuit.limit_ma - kept_ma).at_least(ZERO)
 
 
 def floor_ma(charger: Charger) -> MilliAmps:
@@ -195,6 +255,11 @@ def _proposals(site: Site) -> tuple[tuple[ChargerId, MilliAmps], ...]:
         for circuit in site.circuits
         for phase in ALL_PHASES
     ]
+    room += [
+        Capacity(circuit.id, None, max(0, circuit.limit_w * 1_000_000 // site.voltage_mv - circuit.other_loads_ma.total))
+        for circuit in site.circuits
+        if circuit.limit_w is not None
+    ]
     shares = allocate(claims, room)
     found = []
     for charger in site.chargers:
@@ -204,3 +269,38 @@ def _proposals(site: Site) -> tuple[tuple[ChargerId, MilliAmps], ...]:
         if least_ma < charger.fallback_ma:
             found.append((charger.id, least_ma // 100 * 100))
     return tuple(found)
+
+
+# --- in words -------------------------------------------------------------------------------------------------------------
+
+
+def case_words(case: Case) -> str:
+    """A failure and what it comes to, for people."""
+    failed = _shown(case, case.failed_ma)
+    what = {
+        Failure.FALLBACKS: f"without edgectl every EVSE falls to its fallback, {failed} together",
+        Failure.LEASES: f"when edgectl stops while other loads are low, leases of {failed} together still run",
+        Failure.METER: f"with meter {case.subject} lost the chargers take {failed} together",
+        Failure.SILENT: f"charger {case.subject} does not answer and takes {failed}",
+        Failure.IGNORES: f"charger {case.subject} ignores its limits and takes {failed}",
+    }[case.failure]
+    told = f", the others {_shown(case, case.told_ma)} at least" if case.told_ma else ""
+    other = f", other loads up to {_shown(case, case.other_loads_ma)}" if case.other_loads_ma else ""
+    place = f"circuit {case.circuit} {'power' if case.phase is None else case.phase.name}"
+    sums = f"{place}: {what}{told}{other}: {_shown(case, case.worst_ma)} of {_shown(case, case.limit_ma)}"
+    return sums + _lasting_words(case)
+
+
+def _lasting_words(case: Case) -> str:
+    if case.lasts_ms is None or case.worst_ma <= case.limit_ma:
+        return ""
+    opens_s = case.opens_after_s
+    carries = "carries that" if opens_s is None else f"may open after {opens_s:.0f} s"
+    return f" for {case.lasts_ms / 1000:.0f} s at most; {case.protection} {carries}"
+
+
+def _shown(case: Case, current_ma: MilliAmps) -> str:
+    if case.phase is not None:
+        return f"{current_ma / 1000:g} A"
+    power_w: Watts = current_ma * case.voltage_mv // 1_000_000
+    return f"{round(power_w / 1000, 1):g} kW"

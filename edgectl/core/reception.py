@@ -136,6 +136,7 @@ class Reception:
         before = state.identity()
         if event.firmware is not None and event.firmware != state.firmware:
             self._balancing.containment.forget(charger)
+            state.is_fallback_verified = False
         state.boot(event)
         self.characterise(state)
         news: list[Decision] = []
@@ -230,12 +231,21 @@ class Reception:
         news: list[Decision] = []
         if state.written_fallback_ma != state.charger.fallback_ma:
             state.written_fallback_ma = state.charger.fallback_ma
-            document: dict[str, object] = {"fallback_ma": state.charger.fallback_ma, "written_at": iso(now.utc_ms)}
-            news.append(Remember(FALLBACKS, event.charger, document))
+            state.is_fallback_verified = False
+            news.append(self._remember_fallback(state, now))
         unit = state.quirks.unit or (RateUnit.WATTS if state.charger.kind is PowerKind.DC else RateUnit.AMPS)
         how = (("evse", "1"), ("duration", str(READ_BACK_S)), ("unit", unit.value.lower()))
         read_back = Ask(event.charger, READ_BACK + event.charger, "get-composite-schedule", how)
         return [*self._judge_fallback(state, Fallback.INSTALLED, "", now), *news, read_back]
+
+    @staticmethod
+    def _remember_fallback(state: ChargerState, now: Instant) -> Decision:
+        document: dict[str, object] = {
+            "fallback_ma": state.written_fallback_ma or 0,
+            "written_at": iso(now.utc_ms),
+            "verified": state.is_fallback_verified,
+        }
+        return Remember(FALLBACKS, state.charger.id, document)
 
     def read_back(self, event: RequestAnswered, now: Instant) -> list[Decision]:
         """The charger's own schedule beyond the end of every lease: there must be the fallback, or less.
@@ -253,10 +263,15 @@ class Reception:
         is_power = detail.get("rate-unit") == RateUnit.WATTS.value
         limit = self.site.power_w(charger, charger.fallback_ma) if is_power else charger.fallback_ma / 1000
         if found <= limit * _ROUNDING:
-            return self._judge_fallback(state, Fallback.VERIFIED, "", now)
+            is_news = not state.is_fallback_verified
+            state.is_fallback_verified = True
+            proven = [self._remember_fallback(state, now)] if is_news else []
+            return [*self._judge_fallback(state, Fallback.VERIFIED, "", now), *proven]
+        was_verified, state.is_fallback_verified = state.is_fallback_verified, False
+        news = [self._remember_fallback(state, now)] if was_verified else []
         unit = "W" if is_power else "A"
         words = f"its schedule without us ends at {found:g} {unit}, not at {limit:g} {unit}"
-        return self._judge_fallback(state, Fallback.DIFFERS, words, now)
+        return [*self._judge_fallback(state, Fallback.DIFFERS, words, now), *news]
 
     def _judge_fallback(self, state: ChargerState, fallback: Fallback, words: str, now: Instant) -> list[Decision]:
         state.fallback = fallback

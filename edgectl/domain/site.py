@@ -120,6 +120,8 @@ class Charger:
     """The site phase on which the charger's L1, L2, L3 are wired, in that order; one entry for a single-phase charger."""
     plug: Plug | None = None
     """None: not said; AC is taken for a type 2 socket, DC for CCS 2."""
+    is_fallback_vouched: bool = False
+    """A person answers for it: set on the device itself, or seen to hold; also where its power is off."""
     own_quirks: tuple[tuple[str, QuirkValue], ...] = ()
     """Fields of ``quirks.Quirks`` that the site's file sets for this charger."""
 
@@ -184,6 +186,8 @@ class Balancing:
     """Headroom must have lasted this long before a running vehicle is raised."""
     lease_ms: Millis = 180_000
     """Every limit we send ends by itself after this long; renewed at half life."""
+    restart_spread_ms: Millis = 30_000
+    """After a blackout each vehicle is raised above its minimum after its own random part of this."""
     answer_timeout_ms: Millis = 15_000
     """A limit not answered by then counts as not confirmed."""
 

@@ -101,6 +101,12 @@ class EvseView:
     soc_percent: int | None
     lease_left_ms: Millis | None
     limit_since_ms: Millis | None
+    rung: str
+    """In which of the standard's ways it is told: ``tx``, ``tx-default``, ``station-max``; ``stop`` where none has worked."""
+    rung_since_utc_ms: UtcMillis | None
+    """When it was entered because the one before had not worked; None where it is the first."""
+    rung_detail: str
+    """Why."""
     queue_number: int | None
     """Place in the queue while it waits for its turn, from 1."""
     reason: Reason
@@ -154,6 +160,16 @@ class DrillView:
 
 
 @dataclass(frozen=True, slots=True)
+class MechanismView:
+    """One thing that lowers a charger, or keeps it low, without us."""
+
+    name: str
+    state: str
+    """``proven``, ``assumed`` or ``none``."""
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChargerView:
     id: ChargerId
     circuit: CircuitId
@@ -168,6 +184,10 @@ class ChargerView:
     serial: str | None
     fallback: str
     """``installed``, ``asked``, ``refused`` or ``unknown``."""
+    mechanisms: tuple[MechanismView, ...]
+    """What lowers it without us, and how sure that is."""
+    writes_per_hour_count: int
+    """Limits sent to it within the last hour, renewals included: where its firmware keeps them in flash, this wears it."""
     link_count: int
     """Connections since the start."""
     clock_offset_ms: Millis

@@ -76,17 +76,19 @@ class SiteCollector(Collector):
 
     def _chargers(self) -> Iterable[Metric]:
         connected = GaugeMetricFamily("edgectl_charger_connected", "1 while the charger is connected.", labels=["charger"])
+        writes = GaugeMetricFamily("edgectl_charger_limits_last_hour", "Limits sent in the last hour.", labels=["charger"])
         limit = GaugeMetricFamily("edgectl_evse_limit_amperes", "Last limit sent.", labels=["charger", "evse"])
         energy = GaugeMetricFamily("edgectl_session_energy_joules", "Energy of the running session.", labels=["charger", "evse"])
         for charger in self._view.chargers:
             connected.add_metric([charger.id], float(charger.is_connected))
+            writes.add_metric([charger.id], charger.writes_per_hour_count)
             for evse in charger.evses:
                 labels = [charger.id, str(evse.number)]
                 if evse.commanded_ma is not None:
                     limit.add_metric(labels, evse.commanded_ma / 1000)
                 if evse.energy_wh is not None:
                     energy.add_metric(labels, evse.energy_wh * 3600)
-        yield from (connected, limit, energy)
+        yield from (connected, writes, limit, energy)
 
     def _host(self) -> Iterable[Metric]:
         view = self._view
