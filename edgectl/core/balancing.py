@@ -303,6 +303,18 @@ class Balancing:
             orders.append(self._order(limit, limit_ma, reason, now))
         return orders
 
+    def begin_again(self, booted: ChargerId, now: Instant) -> list[Decision]:
+        """A charger has booted. After a blackout the vehicles of all that have are lowered to where they begin."""
+        orders: list[Decision] = []
+        for charger_id in sorted(self.ramp.booted(booted, len(self.chargers.by_id), now)):
+            state = self.chargers.get(charger_id)
+            for evse in state.charger.evses if state is not None else ():
+                limit = self.limits[evse]
+                low_ma = limit.tellable_ma(max(limit.charger.min_ma, limit.charger.fallback_ma))
+                if evse in self.vehicles and limit.commanded_ma > low_ma and not limit.is_drilled:
+                    orders.append(self._order(limit, low_ma, Reason(Cause.SETTLING, Authority.POLICY), now))
+        return orders
+
     def _order(self, limit: EvseLimit, limit_ma: MilliAmps, reason: Reason, now: Instant) -> SetLimit:
         charger, quirks = limit.charger, limit.quirks
         vehicle = self.vehicles[limit.evse]

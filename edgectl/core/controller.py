@@ -253,7 +253,7 @@ class Controller:
 
     def _on_booted(self, event: ChargerBooted, now: Instant) -> list[Decision]:
         decisions = self._reception.booted(event, now)
-        self._balancing.ramp.booted(event.call.charger, len(self._chargers.by_id), now)
+        decisions += self._balancing.begin_again(event.call.charger, now)
         state = self._chargers.get(event.call.charger)
         return decisions if state is None else [*decisions, *self._control_for(state, now)]
 

@@ -35,8 +35,8 @@ class Ramp:
         self._since_mono_ms: Millis | None = None
         self._shares: dict[EvseId, float] = {}
 
-    def booted(self, charger: ChargerId, charger_count: int, now: Instant) -> None:
-        """``charger_count``: how many the site has."""
+    def booted(self, charger: ChargerId, charger_count: int, now: Instant) -> set[ChargerId]:
+        """``charger_count``: how many the site has. Returns the chargers whose vehicles begin again."""
         self._booted_mono_ms = {c: at for c, at in self._booted_mono_ms.items() if now.mono_ms - at < TOGETHER_MS}
         self._booted_mono_ms[charger] = now.mono_ms
         are_many = len(self._booted_mono_ms) >= max(LEAST_COUNT, (charger_count + 1) // 2)
@@ -48,6 +48,8 @@ class Ramp:
             if self._since_mono_ms is None or now.mono_ms - self._since_mono_ms > LASTS_MS:
                 self._shares.clear()
             self._since_mono_ms = now.mono_ms
+            return set(self._booted_mono_ms)
+        return set()
 
     def is_on(self, spread_ms: Millis, now: Instant) -> bool:
         return self._since_mono_ms is not None and now.mono_ms - self._since_mono_ms < spread_ms + LASTS_MS

@@ -69,6 +69,8 @@ class Yard:
         self.events: list[tuple[Event, list[Decision]]] = []
         building = Building(random.Random(3), base_a=building_a, machine_a=0)
         self.depot = Depot([CircuitModel(GRID, (limit_a,) * 3, building=building)])
+        self.meter = SimMeter(MeterId("main"), lambda: self.depot.current_a(GRID))
+        """The guard meter; it can be late, frozen, dead or the wrong way round."""
         self.depot.circuits[GRID].stations.extend(self.stations)
         self.clients = [StationClient(s, "127.0.0.1", OCPP_PORT, random.Random(4)) for s in self.stations]
         self.daemon: Daemon | None = None
@@ -189,7 +191,6 @@ class Yard:
     async def start_daemon(self) -> None:
         settings = self._settings()
         store = SimStore(self.disk, self.loop, settings.site.id, f"{7:032x}", self.clock.now())
-        meter = SimMeter(MeterId("main"), lambda: self.depot.current_a(GRID))
         parts = Parts(
             credentials=lambda name: name.encode(),
             store=store,
@@ -199,7 +200,7 @@ class Yard:
             ids=SeededIds(random.Random(5 + self._starts)),
             random=random.Random(6),
             transport=lambda _settings: SimTransport(self.loop, self.broker),
-            meters=lambda _connections, _guards, inbox, clock, *_rest: SimMeters([meter], inbox, clock),
+            meters=lambda _connections, _guards, inbox, clock, *_rest: SimMeters([self.meter], inbox, clock),
             boot_id=f"boot-{self._starts}",
             trace=self._trace,
         )

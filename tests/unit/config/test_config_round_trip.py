@@ -12,7 +12,8 @@ from ruamel.yaml import YAML
 
 from edgectl.config import check, json_schema
 from edgectl.domain.ids import ChargerId, CircuitId, MeterId
-from edgectl.domain.phases import ALL_PHASES, Phase, Phases
+from edgectl.domain.phases import ALL_PHASES, ZERO, Phase, Phases
+from edgectl.domain.protection import Curve, Protection
 from edgectl.domain.site import Charger, Circuit, Meter, MeterLoss, MeterRole, PowerKind, Site
 
 SCHEMA = jsonschema.Draft202012Validator(json_schema())
@@ -39,7 +40,8 @@ def sites(draw: st.DrawFn) -> Site:
                 meter=meter,
                 margin_ma=draw(st.integers(0, 10_000)),
                 other_loads_ma=draw(st.builds(Phases, *[st.integers(0, 50_000)] * 3)),
-                generation_ma=draw(st.builds(Phases, *[st.integers(0, 50_000)] * 3)),
+                generation_ma=draw(st.sampled_from([ZERO, Phases(1_000, 20_000, 300)])),
+                protection=draw(st.sampled_from([None, Protection(Curve.C, 63_000), Protection(Curve.GG, 160_000)])),
                 on_meter_loss=draw(st.sampled_from(MeterLoss)) if meter else MeterLoss.SAFE,
             )
         )
@@ -89,7 +91,10 @@ def written(site: Site, draw: st.DataObject) -> str:
     for circuit in site.circuits:
         limit = per_phase(circuit.limit_ma, draw)
         keys = [f"margin: {amps(circuit.margin_ma, draw)}", f"other_loads: {per_phase(circuit.other_loads_ma, draw)}"]
-        keys.append(f"generation: {per_phase(circuit.generation_ma, draw)}")
+        generation = ", ".join(f"{phase.name}: {circuit.generation_ma[phase]} mA" for phase in ALL_PHASES)
+        keys.append(f"generation: {{{generation}}}")
+        if circuit.protection is not None:
+            keys.append(f"protection: {circuit.protection}")
         if circuit.limit_w is not None and draw.draw(st.booleans()):
             limit = f"[{limit}, {circuit.limit_w} W]"
         elif circuit.limit_w is not None:

@@ -229,3 +229,17 @@ def test_chargers_that_boot_into_sessions_from_before_our_start_had_a_blackout_t
     bench.wait(1)
     bench.meter(10)
     assert bench.orders[EvseId(A, 1)].limit_ma == 6_000
+
+
+def test_sessions_that_outlived_the_blackout_begin_again_too() -> None:
+    bench = Bench(depot(*"ABC"))
+    bench.boot(*"ABC")
+    for name in "ABC":
+        bench.start(name)
+    bench.run(300, 10)
+    assert [bench.limit_a(c) for c in "ABC"] == [32, 32, 32]
+    for name in "ABC":
+        bench.drop(name)
+    bench.wait(60)
+    bench.boot(*"ABC")
+    assert [bench.limit_a(c) for c in "ABC"] == [6, 6, 6]
