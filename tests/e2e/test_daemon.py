@@ -274,7 +274,7 @@ async def test_an_unsafe_site_does_not_start_unless_the_file_accepts_it(folder: 
         assert "accept_risk" in done.stderr
         run = depot.edgectl("run", "-c", str(depot.site), "--data-dir", str(depot.data))
         assert run.returncode == 3
-        depot.write_site(extra="accept_risk: [fallbacks-grid, meter-main, ignores-CP-1, ignores-CP-2]\n")
+        depot.write_site(extra="accept_risk: [fallbacks-grid, leases-grid, meter-main, ignores-CP-1, ignores-CP-2]\n")
         assert depot.edgectl("check", str(depot.site)).returncode == 0
         await depot.start()
 
