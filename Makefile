@@ -25,7 +25,7 @@ demo:
 	@.venv/bin/python -m hwsim demo $(if $(SECONDS),--seconds $(SECONDS))
 
 test:
-	@$(PYTHON) .ci/setup.py requirements-dev.lock --program mosquitto
+	@$(PYTHON) .ci/setup.py requirements-dev.lock --program mosquitto --library libmodbus
 	@.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
 
 lint:

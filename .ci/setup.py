@@ -30,6 +30,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "hw-sim"))
 from hwsim.tools.debian import PackageError, fetch_program, find_program, unpack  # noqa: E402 - found only from here on
+from hwsim.tools.libmodbus import find_or_fetch_libmodbus  # noqa: E402
 
 VENV = ROOT / ".venv"
 CACHE = ROOT / ".cache"
@@ -45,6 +46,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("lock", choices=["requirements.lock", "requirements-dev.lock"])
     parser.add_argument("--program", action="append", default=[], choices=sorted(PACKAGES), help="a program that is needed")
+    parser.add_argument("--library", action="append", default=[], choices=["libmodbus"], help="a library that is needed")
     arguments = parser.parse_args()
     CACHE.mkdir(exist_ok=True)
     with (CACHE / "setup.lock").open("w") as turn:
@@ -53,6 +55,8 @@ def main() -> int:
             set_up_venv(arguments.lock)
             for program in arguments.program:
                 set_up_program(program)
+            for _ in arguments.library:
+                find_or_fetch_libmodbus()
         except (PackageError, SetupError) as error:
             print(f"Setting up failed: {error}", file=sys.stderr)
             return 1

@@ -213,6 +213,17 @@ def test_a_user_s_model_file_works_like_an_entry(tmp_path: Path) -> None:
     assert load_model_file(file).rules.max_registers == 40
 
 
+def test_the_model_file_in_the_handbook_is_one(tmp_path: Path) -> None:
+    handbook = Path(__file__).parents[3] / "docs" / "METERS.md"
+    (text,) = [block for block in handbook.read_text().split("```yaml\n") if block.startswith("fc:")]
+    file = tmp_path / "mine.yaml"
+    file.write_text(text.split("```")[0])
+    own = load_model_file(file)
+    reading = reading_of(own, at("mine"), registers_of(own, Truth((-1.0, 2.0, 3.0), import_wh=4_000)), 5)
+    assert (reading.current_ma, reading.energy_import_wh) == (Phases(-1_000, 2_000, 3_000), 4_000)
+    assert [(block.address, block.count) for block in control_blocks(own)] == [(0, 18)]
+
+
 @pytest.mark.parametrize(
     "text", ["layout: nobody", "[1, 2]", "points: {i: {at: x, type: f32}}", "a: [", "points: {i: {at: 1, type: f32, words: x}}"]
 )
