@@ -1,6 +1,7 @@
 """What edgectl costs, measured: CPU time, beside a baseline in the same run. ``make bench`` runs all of it.
 
-- ``allocation``  the share-out at growing sites, beside the control step that uses it
+- ``allocation``  the share-out at growing sites, beside a linear solver that finds the same
+- ``quality``     days of a workplace and a depot: energy and departures, beside other rules and the optimum
 - ``ocpp``        one 12-sample MeterValues message, beside the path of the plain ``ocpp`` package
 - ``server``      messages per CPU second of the real daemon, beside other servers and bare transports
 - ``storm``       everybody connects at once: time, CPU, memory per connection

@@ -225,6 +225,23 @@ def configure(daemon: Daemon, charger: str, items: tuple[str, ...], is_json: boo
     return code
 
 
+@click.command()
+@place
+@click.option("--energy", default=None, help="What this session must have, e.g. 30kWh.")
+@click.option("--by", default=None, help="When it leaves: 06:30, or a moment like 2027-03-01T06:30:00+01:00.")
+@click.option("--priority", type=click.IntRange(0, 100), default=None, help="Instead of the token's.")
+@click.option("--clear", "is_cleared", is_flag=True, help="Forget what was said.")
+@as_json
+@click.pass_obj
+def target(
+    daemon: Daemon, charger: str, energy: str | None, by: str | None, priority: int | None, is_cleared: bool, is_json: bool
+) -> int:
+    """Say how much a vehicle must have, and by when. It counts with `strategy: departure`."""
+    pairs = (("energy", energy), ("by", by), ("priority", None if priority is None else str(priority)))
+    name = "clear-target" if is_cleared else "set-target" if energy or by else "set-priority"
+    return say(request(daemon, charger, name, () if is_cleared else pairs), is_json=is_json)
+
+
 @click.group("local-list")
 def local_list() -> None:
     """The list of tokens a charger keeps for the time without us."""
@@ -264,5 +281,5 @@ certificates.add_command(
 
 def register(cli: click.Group) -> None:
     """Add every command of this module."""
-    for command in (*COMMANDS, configure, local_list, certificates):
+    for command in (*COMMANDS, configure, target, local_list, certificates):
         cli.add_command(command)

@@ -115,12 +115,27 @@ def chargers(found: list[dict[str, Any]]) -> RenderableType:
             phases(evse["measured_ma"]),
             amps(evse["commanded_ma"]),
             kilowatt_hours(evse["energy_wh"]),
-            evse["reason"]["cause"],
+            _why(evse),
         )
         for charger in found
         for evse in charger["evses"]
     ]
     return table(("charger", "link", "status", "draws L1/L2/L3", "limit", "session", "why"), rows, "No chargers.")
+
+
+def _why(evse: dict[str, Any]) -> str:
+    words = str(evse["reason"]["cause"])
+    if evse["queue_number"]:
+        words += f", place {evse['queue_number']}"
+    target = evse["target"]
+    if target and target["energy_wh"]:
+        left = "" if target["laxity_ms"] is None else f", {seconds(abs(target['laxity_ms']))} {_slack(target['laxity_ms'])}"
+        words += f"; {kilowatt_hours(target['energy_wh'])} by {moment(target['depart_at'])[11:16]}Z{left}"
+    return words
+
+
+def _slack(laxity_ms: int) -> str:
+    return "to spare" if laxity_ms >= 0 else "short"
 
 
 def _link(charger: dict[str, Any]) -> str:

@@ -8,25 +8,31 @@ from edgectl.config.electrical import milliamps
 from edgectl.config.keys import CircuitKeys, MeterKeys
 from edgectl.config.kinds import known_name
 from edgectl.config.problems import Place, excerpt
+from edgectl.config.quantities import POWER, show
 from edgectl.config.sections import Entries
 from edgectl.config.virtual_meters import virtual_parts
 from edgectl.domain.ids import CircuitId, MeterId
 from edgectl.domain.phases import ZERO
 from edgectl.domain.site import Circuit, MeterLoss, MeterRole
-from edgectl.domain.units import Watts
+from edgectl.domain.units import MilliAmps, Watts
+
+UNBALANCED_MA: Mapping[str, MilliAmps] = {"DE": 20_000}
+"""By country, what charging equipment may load one phase more than another at the grid connection. DE: VDE-AR-N 4100, 4.6 kVA."""
 
 
-def compose_circuits(circuits: Entries[CircuitKeys], meters: Entries[MeterKeys]) -> tuple[Circuit, ...]:
+def compose_circuits(
+    circuits: Entries[CircuitKeys], meters: Entries[MeterKeys], country: str | None = None
+) -> tuple[Circuit, ...]:
     """The circuits that could be understood, parents before children. Reports all that is wrong with them."""
     parents = _parents(circuits)
     _check_cycles(circuits, parents)
     _check_roots(circuits)
     _check_meters(circuits, meters)
-    composed = {name: circuit for name, keys in circuits if (circuit := _circuit(name, keys)) is not None}
+    composed = {name: circuit for name, keys in circuits if (circuit := _circuit(name, keys, country)) is not None}
     return tuple(composed[name] for name in _parents_first(circuits, parents) if name in composed)
 
 
-def _circuit(name: str, keys: CircuitKeys) -> Circuit | None:
+def _circuit(name: str, keys: CircuitKeys, country: str | None) -> Circuit | None:
     power_w = _power_limit(keys)
     if keys.limit is None:
         return None
@@ -43,11 +49,21 @@ def _circuit(name: str, keys: CircuitKeys) -> Circuit | None:
                 keys.at(key).warn("has no effect on a circuit without a meter")
     elif "hold_for" in keys.written and keys.on_meter_loss is not MeterLoss.HOLD:
         keys.at("hold_for").warn("has no effect", "it needs `on_meter_loss: hold`")
+    if keys.soft_limit is not None and not keys.soft_limit.fits(limit_ma):
+        keys.at("soft_limit").wrong("is above the limit", "at most the limit, on every phase")
+    if keys.soft_power is not None and power_w is not None and keys.soft_power > power_w:
+        keys.at("soft_power").wrong("is above the power limit", f"at most {show(power_w, POWER)}")
+    imbalance_ma = keys.imbalance_limit
+    if imbalance_ma is None and keys.fed_by is None and country is not None:
+        imbalance_ma = UNBALANCED_MA.get(country)
     return Circuit(
         id=CircuitId(name),
         limit_ma=limit_ma,
         fed_by=None if keys.fed_by is None else CircuitId(keys.fed_by),
         limit_w=power_w,
+        soft_limit_ma=keys.soft_limit,
+        soft_limit_w=keys.soft_power,
+        imbalance_ma=imbalance_ma or None,
         meter=None if keys.meter is None else MeterId(keys.meter),
         protection=keys.protection,
         margin_ma=keys.margin,

@@ -31,6 +31,7 @@ from edgectl.config.addresses import (
 from edgectl.config.certificates import Certificates
 from edgectl.config.electrical import (
     AMPS,
+    MOST_CURRENT_MA,
     PROTECTION_ALLOWED,
     PROTECTION_PATTERN,
     WATTS,
@@ -47,7 +48,7 @@ from edgectl.config.electrical import (
 from edgectl.config.kinds import Choice, Credential, Flag, Integer, ListOf, Parsed, Quantity, Text, Version, duration
 from edgectl.config.levels import LevelKind, LevelMap, Register, RegisterKind
 from edgectl.config.problems import Refused, nearest
-from edgectl.config.quantities import VOLTAGE, Amount
+from edgectl.config.quantities import CURRENT, VOLTAGE, Amount, parse, show
 from edgectl.config.quirk_keys import QuirkKeys
 from edgectl.config.sections import Entries, EntriesOf, Section, SectionOf, defaulting, optional, required, section
 from edgectl.config.tariff_keys import TARIFF_ID, LocationKeys, TariffsKeys
@@ -55,7 +56,7 @@ from edgectl.domain.external import Level
 from edgectl.domain.phases import Phase, Phases
 from edgectl.domain.protection import Protection
 from edgectl.domain.settings import Connection, UnknownChargers
-from edgectl.domain.site import MeterLoss, MeterRole, OfflinePolicy, Plug, Strategy, TokenStatus
+from edgectl.domain.site import MeterLoss, MeterRole, OfflinePolicy, Plug, Priorities, Strategy, TokenStatus
 from edgectl.domain.units import MilliAmps, Millis, MilliVolts, Watts
 
 SECOND = 1_000
@@ -98,6 +99,19 @@ def _ratio(text: str) -> int:
     return int(permille)
 
 
+_IMBALANCE_ALLOWED = "a current such as `20 A`, or `none`"
+
+
+def _imbalance(text: str) -> MilliAmps:
+    """0 is no limit."""
+    if text.strip() == "none":
+        return 0
+    current_ma = parse(text, CURRENT).value
+    if not 1_000 <= current_ma <= MOST_CURRENT_MA:
+        raise Refused("is out of range", f"1 A to {show(MOST_CURRENT_MA, CURRENT)}, or `none`")
+    return current_ma
+
+
 @dataclass(frozen=True, kw_only=True)
 class SiteKeys(Section):
     id: str | None = required(SITE_ID, "Short name of the site; part of MQTT topics and session numbers, so never change it.")
@@ -108,6 +122,10 @@ class SiteKeys(Section):
         "Time zone for tariffs and for dates in tokens.",
     )
     voltage: MilliVolts = defaulting(Quantity(VOLTAGE, 100_000, 300_000), "230 V", "Nominal voltage, phase to neutral.")
+    country: str | None = optional(
+        Text("two capital letters (ISO 3166)", r"[A-Z]{2}", 2),
+        "Country of the site. DE: the grid connection has an imbalance limit of 20 A unless it says otherwise (VDE-AR-N 4100).",
+    )
     currency: str = defaulting(Text("three capital letters (ISO 4217)", r"[A-Z]{3}", 3), "EUR", "Currency of the tariffs.")
     location: LocationKeys = section(SectionOf(LocationKeys, may_be_empty=True), "Where it is; needed for OCPI records only.")
 
@@ -183,6 +201,14 @@ class CircuitKeys(Section):
     )
     limit: Limit | None = required(LimitKind(), "What the conductor may carry per phase; a power may stand beside it.")
     power: Watts | None = optional(WATTS, "A limit of power over all phases, such as the connection contract.")
+    soft_limit: Phases | None = optional(
+        PerPhase(is_zero_allowed=False), "Kept as long as no departure is lost by it; a current per phase, below `limit`."
+    )
+    soft_power: Watts | None = optional(WATTS, "The same as a power over all phases, such as the peak of a tariff.")
+    imbalance_limit: MilliAmps | None = optional(
+        Parsed(_imbalance, _IMBALANCE_ALLOWED, r"(none|\d+(\.\d+)?\s*m?A)"),
+        "The most by which vehicles may load one phase more than another; none: no such limit.",
+    )
     meter: str | None = optional(
         Text("the name of a meter", NAME.pattern, 48, "one meter is needed"), "The meter of this circuit."
     )
@@ -287,6 +313,9 @@ class SignatureKeyKeys(Section):
 @dataclass(frozen=True, kw_only=True)
 class BalancingKeys(Section):
     strategy: Strategy = defaulting(Choice(Strategy), "fair", "How current is shared when there is not enough for all.")
+    priorities: Priorities = defaulting(
+        Choice(Priorities), "strict", "What a larger priority means - strict: served first. weighted: a larger part."
+    )
     rotate_every: Millis = defaulting(
         duration(1 * MINUTE, 24 * HOUR), "15 min", "How often turns change when not every minimum fits."
     )
@@ -376,6 +405,7 @@ class TokenKeys(Section):
     priority: int = defaulting(Integer(0, 100), "0", "Larger is served first with `strategy: priority`.")
     account: str | None = optional(Text(), "Account the sessions are for.")
     tariff: str | None = optional(TARIFF_ID, "Id of the tariff of its sessions; the account's or the site's by default.")
+    never_paused: bool = defaulting(Flag(), "false", "Never stopped for somebody else's turn.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ from edgectl.config.tariffs import check_token_tariffs, compose_pricing, read_ta
 from edgectl.config.tokens import read_tokens
 from edgectl.domain.ids import SiteId
 from edgectl.domain.settings import Settings
-from edgectl.domain.site import Balancing, Location, Site, Strategy, Token
+from edgectl.domain.site import Balancing, Location, Site, Token
 from edgectl.domain.tariff import Pricing
 
 _MeterFacts: TypeAlias = tuple[frozenset[str] | None, Planner | None]
@@ -98,14 +98,10 @@ def _compose(file: SiteFile, path: Path, facts: _MeterFacts) -> Settings:
     directory = path.parent
     inputs, input_connections = compose_inputs(file.inputs, file.circuits, file.chargers, file.meters)
     meters, connections, virtual = compose_meters(file.meters, file.circuits, directory, *facts, input_connections)
-    circuits = compose_circuits(file.circuits, file.meters)
+    circuits = compose_circuits(file.circuits, file.meters, file.site.country)
     chargers = compose_chargers(file.chargers, file.charger_defaults, file.circuits, file.site.voltage)
     check_addresses(file.ocpp, file.web)
     balancing = file.balancing
-    if balancing.strategy is Strategy.DEPARTURE:
-        balancing.at("strategy").warn(
-            "vehicles do not tell their departure to edgectl yet, so they share fairly", "write `fair` or `priority`"
-        )
     tokens = _tokens(file, directory)
     pricing = _pricing(file, directory)
     check_token_tariffs(tokens, pricing, file.authorization.at("tokens"))
@@ -126,6 +122,7 @@ def _compose(file: SiteFile, path: Path, facts: _MeterFacts) -> Settings:
         offline_policy=file.authorization.offline,
         balancing=Balancing(
             strategy=balancing.strategy,
+            priorities=balancing.priorities,
             rotate_ms=balancing.rotate_every,
             lease_ms=balancing.lease,
             raise_after_ms=balancing.raise_after,

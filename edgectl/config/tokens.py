@@ -55,6 +55,7 @@ def _token(uid: str, keys: TokenKeys, timezone: str) -> Token:
         priority=keys.priority,
         account=keys.account,
         tariff=keys.tariff,
+        is_never_paused=keys.never_paused,
     )
 
 

@@ -15,14 +15,16 @@ decisions on a laptop, in a simulated year and in a log replayed from a customer
 - ``mechanisms``    what lowers a charger without us, proven or assumed
 - ``circuits``      background load and headroom of each conductor
 - ``excursions``    how far conductors were above their limits; ``curtailment`` what vehicles were not allowed
-- ``demand``        claims, reserves and capacities of one control step
+- ``demand``        wishes, reserves and capacities of one control step; ``room`` what conductors have left
 - ``vehicles``      what each vehicle draws and wants, as far as it shows
 - ``limits``        commanded, confirmed and worst credible current of each EVSE
 - ``waking``        vehicles that sleep through the end of a pause; ``ramp`` the minutes after a blackout
-- ``turns``         who waits when not every minimum fits
 - ``external``      limits from outside: ``standing`` one and its end, ``inputs`` contacts and registers, ``arbiter`` who wins
+- ``turns``         who waits when not every minimum fits; ``departures`` who must leave when, with how much
+- ``policy``        from wishes to claims; ``lookahead`` the plan that says what must be given now
 - ``history``       limits and their reasons, kept for ``why --at``
 - ``allocation``    one pure function: claims and capacities to currents
+- ``sharing``       the share-out as one call for simulators
 - ``balancing``     the control step: from all of the above to ``SetLimit`` orders
 - ``alarms``        named conditions with a start and an end
 - ``proof``         is the site safe when we are gone?

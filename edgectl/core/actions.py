@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from edgectl.core.chargers import ChargerState
+from edgectl.core.departures import ACTIONS as TARGET_ACTIONS
 from edgectl.core.sessions import Sessions
 from edgectl.domain.decisions import ActionAnswered, Ask, Decision, Keep, WakeUplink
 from edgectl.domain.events import ActionRequested, Outcome, RequestAnswered
@@ -55,16 +56,16 @@ class Actions:
         if problem is None and state is not None and event.name in self._own:
             problem, decisions = self._own[event.name](state, now)
             answer = ActionAnswered(event.action_id, Outcome.REJECTED if problem else Outcome.ACCEPTED, problem=problem)
-            return [answer, *decisions, *_recorded(event, answer, now)]
+            return [answer, *decisions, *recorded(event, answer, now)]
         if problem is not None:
             answer = ActionAnswered(event.action_id, Outcome.REJECTED, problem=problem)
-            return [answer, *_recorded(event, answer, now)]
+            return [answer, *recorded(event, answer, now)]
         arguments = event.arguments
         if event.name == "stop":
             arguments = self._stop_arguments(event)
             if not arguments:
                 answer = ActionAnswered(event.action_id, Outcome.REJECTED, problem="nothing is charging there")
-                return [answer, *_recorded(event, answer, now)]
+                return [answer, *recorded(event, answer, now)]
         self._under_way[event.action_id] = event
         return [Ask(event.charger, ACTION + event.action_id, REQUESTS[event.name], arguments)]
 
@@ -80,12 +81,12 @@ class Actions:
             problem = "the charger is not connected"
         pairs = tuple(pair for pair in event.detail if pair[0] != "problem")
         answer = ActionAnswered(action_id, event.outcome, event.status, problem, pairs)
-        return [answer, *_recorded(begun, answer, now)]
+        return [answer, *recorded(begun, answer, now)]
 
     def _problem(self, event: ActionRequested, state: ChargerState | None) -> str | None:
         if state is None:
             return f"no charger is called {event.charger}"
-        names = {*REQUESTS, *self._own}
+        names = {*REQUESTS, *self._own, *TARGET_ACTIONS}
         if event.name not in names:
             return f"there is no action {event.name!r}; there are {', '.join(sorted(names))}"
         if not state.is_connected:
@@ -110,7 +111,7 @@ class Actions:
         return ()
 
 
-def _recorded(event: ActionRequested, answer: ActionAnswered, now: Instant) -> list[Decision]:
+def recorded(event: ActionRequested, answer: ActionAnswered, now: Instant) -> list[Decision]:
     """Who asked for what, and what became of it: part of the site's history. Arguments may be secrets and stay out."""
     body: dict[str, object] = {
         "action": event.name,

@@ -24,8 +24,9 @@ from edgectl.domain.phases import Phase
 from edgectl.domain.units import MilliAmps
 
 PERMILLE: Final = 1_000
-UNIT: Final = 1 << 20
-"""A level of this much is one milliamp for a weight of 1: fine enough that a share of 100 A is exact to a milliamp."""
+UNIT: Final = 720_720
+"""A level of this much is one milliamp for a weight of 1. Every weight up to 16 divides it, so that shares by weight come
+out even."""
 _level = itemgetter(0)
 
 

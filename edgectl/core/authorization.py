@@ -40,6 +40,11 @@ class Authorization:
         token = self._by_uid.get(_key(uid)) if uid is not None else None
         return token.priority if token else 0
 
+    def is_never_paused(self, uid: IdToken | None) -> bool:
+        """Not stopped for somebody else's turn."""
+        token = self._by_uid.get(_key(uid)) if uid is not None else None
+        return token is not None and token.is_never_paused
+
     def account_of(self, uid: IdToken | None, utc_ms: UtcMillis, *, is_offline: bool) -> Authorisation:
         """How a session came to be allowed, for its record."""
         if uid is None:

@@ -6,22 +6,26 @@ and until every reduction it relies on is *confirmed*: at every moment the sum o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from edgectl.core.allocation import PERMILLE, Capacity, Share, allocate, counts_in
+from edgectl.core.allocation import PERMILLE, Capacity, Claim, Share, allocate, counts_in
 from edgectl.core.arbiter import external_input
 from edgectl.core.authorization import Authorization
 from edgectl.core.chargers import Chargers, Evidence
 from edgectl.core.circuits import Circuits, Draw, Mode
 from edgectl.core.containment import Containment
-from edgectl.core.demand import Demand, DemandBook, Departed, Room, capacities, draw_of, steady_ma
+from edgectl.core.demand import Ceiling, Demand, DemandBook, Departed, draw_of, steady_ma
+from edgectl.core.departures import Departures, Outlook
 from edgectl.core.doubts import Doubts
 from edgectl.core.external import ExternalLimits
 from edgectl.core.ladder import PURPOSES, Rung
 from edgectl.core.limits import EvseLimit, Order, WriteRate
+from edgectl.core.lookahead import EVERY_MS, Plan
 from edgectl.core.meters import Meters
+from edgectl.core.policy import Wish, claim_all, look_ahead
 from edgectl.core.ramp import Ramp
+from edgectl.core.room import Room, limiting_cause
 from edgectl.core.sessions import Sessions
 from edgectl.core.turns import Turns
 from edgectl.core.vehicles import SETTLE_MS, Vehicle
@@ -34,7 +38,7 @@ from edgectl.domain.phases import ZERO, Phases
 from edgectl.domain.quirks import ProfilePurpose, Quirks
 from edgectl.domain.reasons import IDLE_REASON, Authority, Cause, Input, Reason
 from edgectl.domain.records import LimitKept, Session
-from edgectl.domain.site import Charger, PowerKind, Site
+from edgectl.domain.site import Charger, PowerKind, Site, Strategy
 from edgectl.domain.time import Instant
 from edgectl.domain.units import MilliAmps, Millis, Watts, power_from_current_w
 
@@ -47,6 +51,9 @@ BUSY_COUNT = 120
 """Limits written to one charger in an hour, three times what renewing leases takes; beyond it raises are kept apart ..."""
 BUSY_REST_MS: Millis = 60_000
 """... by this. Where a firmware keeps each limit in flash, that is what wears it; reductions wait for nothing."""
+VOLTAGE_LEAST_PERMILLE = 850
+VOLTAGE_MOST_PERMILLE = 1_150
+"""Beyond 15 % below or above the nominal voltage a reading is not believed to go on (EN 50160 allows 10 %)."""
 
 
 class Balancing:
@@ -59,6 +66,7 @@ class Balancing:
         meters: Meters,
         sessions: Sessions,
         authorization: Authorization,
+        departures: Departures,
         now: Instant,
         external: ExternalLimits | None = None,
         chance: Callable[[], float] = lambda: 0.0,
@@ -72,9 +80,16 @@ class Balancing:
         self.limits: dict[EvseId, EvseLimit] = {}
         self.vehicles: dict[EvseId, Vehicle] = {}
         self.turns = Turns(site.balancing.rotate_ms)
-        self.book = DemandBook(site, chargers, sessions, authorization, self.turns, self.limits, self.vehicles)
+        self.authorization = authorization
+        self.book = DemandBook(site, chargers, sessions, authorization, departures, self.limits, self.vehicles)
         self.reserved: dict[CircuitId, Phases] = {}
-        self.waiting: set[EvseId] = set()
+        self.waiting: dict[EvseId, int] = {}
+        """The place in the queue of each that waits, from 1."""
+        self.outlooks: dict[EvseId, Outlook] = {}
+        """How the targets stand."""
+        self.plan: Plan | None = None
+        self.plan_failed_count = 0
+        self._planned_mono_ms: Millis | None = None
         self.containment = Containment(sessions, self.limits, self.vehicles)
         self.wakings: dict[EvseId, Waking] = {}
         self.book.wakings = self.wakings
@@ -136,7 +151,14 @@ class Balancing:
         self.wakings[evse] = Waking()
         limit.open(now)
         self.containment.begin(limit, now)
-        self.turns.join(evse)
+        session = self.book.sessions.at(evse)
+        self.turns.join(evse, is_exempt=self.authorization.is_never_paused(session.id_token if session else None))
+        self.plan_anew()
+
+    def plan_anew(self) -> None:
+        """Somebody has come or gone, or wants something else: the plan is for others."""
+        self.plan = None
+        self._planned_mono_ms = None
 
     def _resume(self, session: Session, now: Instant) -> None:
         """After a restart the charger may still hold a lease of ours, of a height we do not remember."""
@@ -156,7 +178,9 @@ class Balancing:
         if limit is not None:
             limit.close()
         self.turns.leave(evse)
-        self.waiting.discard(evse)
+        self.waiting.pop(evse, None)
+        self.outlooks.pop(evse, None)
+        self.plan_anew()
         self._shares.pop(evse, None)
 
     # --- the step -----------------------------------------------------------------------------------------------------
@@ -173,15 +197,20 @@ class Balancing:
             vehicle.watch(limit.commanded_ma, limit.changed_mono_ms, now)
             self.wakings[evse].watch(vehicle, limit, now)
         climbed = self.containment.climb(now)
-        demands = self.book.demands(self.circuits, now)
-        room = Room(self.site, self.circuits, self.reserved, demands)
-        shares = allocate([demand.claim for demand in demands.values()], room.capacities)
+        capacities = self.book.capacities(self.circuits, self.reserved, now)
+        wishes = self.book.wishes(self.circuits, now)
+        asked = [wish for wish, _ in wishes.values()]
+        claimed = claim_all(asked, capacities, self.site, self.turns, self.plan, self._voltages_permille(now), now.mono_ms)
+        demands = {e: Demand(claimed.claims[e], ceiling, e in claimed.resting) for e, (_, ceiling) in wishes.items()}
+        room = Room(capacities, claimed.claims)
+        shares = allocate(claimed.claims.values(), capacities)
         _check(room, shares)
-        self._note_turns(demands, shares, now)
+        self.outlooks = claimed.outlooks
+        self._note_turns(wishes, shares, now)
         self._demands, self._shares = demands, shares
         self._users.clear()
 
-        crowded = self._crowded(room)
+        crowded = self._crowded(room, now)
         led = [evse for evse in demands if not self.limits[evse].is_drilled]
         lowered = [order for evse in led if (order := self._lower(demands[evse], shares[evse], crowded, now))]
         free = self._free_at_worst(room, now)
@@ -191,6 +220,7 @@ class Balancing:
         repeated = [order for evse in led if (order := self._repeat(evse, now, is_due=evse in climbed))]
         kept = [Keep(LimitKept(order.evse, order.limit_ma, order.reason, now.utc_ms)) for order in (*lowered, *raised)]
         stops = self.containment.stop_hopeless(room, now)
+        self._look_ahead(asked, claimed.claims, capacities, now)
         return [*lowered, *repeated, *raised, *stops, *kept]
 
     @property
@@ -198,15 +228,45 @@ class Balancing:
         """A raise waits until others have confirmed that they take less."""
         return any(self.limits[evse].waiting is Cause.UNCONFIRMED for evse in self.vehicles)
 
-    def _note_turns(self, demands: dict[EvseId, Demand], shares: dict[EvseId, Share], now: Instant) -> None:
-        able = {evse for evse, demand in demands.items() if demand.claim.max_ma >= demand.claim.min_ma}
-        self.waiting = {evse for evse in able if not shares[evse].is_admitted}
-        self.turns.note(able - self.waiting, self.waiting, now.mono_ms)
+    def _voltages_permille(self, now: Instant) -> tuple[int, int]:
+        """The lowest and highest measured phase voltage over the nominal one; nominal where nobody measures it."""
+        root = self.site.circuits[0]
+        meter = self.meters.by_id.get(root.meter) if root.meter is not None else None
+        if meter is None or meter.good is None or meter.good.voltage_mv is None or meter.current_ma(now) is None:
+            return 1_000, 1_000
+        measured_mv = [mv for mv in meter.good.voltage_mv if mv * 2 > self.site.voltage_mv]  # a dead phase drives nothing
+        found = [mv * 1_000 // self.site.voltage_mv for mv in measured_mv] or [1_000]
+        return max(VOLTAGE_LEAST_PERMILLE, min(found)), min(VOLTAGE_MOST_PERMILLE, max(found) + 1)
 
-    def _crowded(self, room: Room) -> set[EvseId]:
+    def _note_turns(self, wishes: dict[EvseId, tuple[Wish, Ceiling]], shares: dict[EvseId, Share], now: Instant) -> None:
+        able = {evse: wish for evse, (wish, _) in wishes.items() if wish.max_ma >= wish.min_ma}
+        served = {evse: shares[evse].limit_ma for evse in able if shares[evse].is_admitted}
+        waiting = {evse: wish.min_ma for evse, wish in able.items() if evse not in served}
+        self.turns.note(served, waiting, now.mono_ms)
+        self.waiting = self.turns.queue(set(waiting), now.mono_ms)
+
+    def _look_ahead(
+        self, wishes: Sequence[Wish], claims: Mapping[EvseId, Claim], capacities: Sequence[Capacity], now: Instant
+    ) -> None:
+        """Make the plan the next steps use, when it is due. Without one the even current until a departure is what it needs."""
+        if self.site.balancing.strategy is not Strategy.DEPARTURE:
+            self.plan = None
+            return
+        if self._planned_mono_ms is not None and now.mono_ms - self._planned_mono_ms < EVERY_MS:
+            return
+        self._planned_mono_ms = now.mono_ms
+        try:
+            self.plan = look_ahead(wishes, claims, capacities, self.site.voltage_mv)
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            # A bug in what is never needed must not cost what is: counted and shown, and the share-out goes on without.
+            self.plan = None
+            self.plan_failed_count += 1
+
+    def _crowded(self, room: Room, now: Instant) -> set[EvseId]:
         """EVSEs on a conductor where what is commanded no longer fits, with half the margin used up."""
         loads = room.load_ma({evse: self.limits[evse].commanded_ma for evse in room.uses})
-        bounds = capacities(self.site, self.circuits, self.reserved, margin_percent=50)
+        relaxed = self.book.capacities(self.circuits, self.reserved, now, margin_percent=50)
+        bounds = [capacity for capacity in relaxed if not capacity.is_soft]
         full = {place for place, bound in enumerate(bounds) if loads[place] > bound.available_ma}
         return {evse for evse, uses in room.uses.items() if any(place in full for place, _ in uses)} if full else set()
 
@@ -216,7 +276,7 @@ class Balancing:
         if gap_ma <= 0:
             return None
         limit.raise_wanted_since_mono_ms = None
-        is_urgent = demand.is_urgent or share.evse in crowded
+        is_urgent = demand.ceiling.is_urgent or share.evse in crowded
         is_rested = now.mono_ms - limit.changed_mono_ms >= self.site.balancing.dead_time_ms
         is_first = limit.commanded is None
         if not is_urgent and not is_first and not (is_rested and (gap_ma >= STEP_MA or share.limit_ma == 0)):
@@ -390,12 +450,14 @@ class Balancing:
         return self._reason(self._demands[evse], self._shares[evse], self._demands, now)
 
     def _reason(self, demand: Demand, share: Share, demands: dict[EvseId, Demand], now: Instant) -> Reason:
-        binding = share.binding
-        if demand.ceiling_cause is Cause.METER_LOST and (share.is_admitted or binding is None):
-            return Reason(Cause.METER_LOST, Authority.CONDUCTOR, demand.ceiling_circuit, None, self._meter_inputs(demand, now))
+        binding, ceiling = share.binding, demand.ceiling
+        if ceiling.cause is Cause.METER_LOST and (share.is_admitted or binding is None):
+            return Reason(Cause.METER_LOST, Authority.CONDUCTOR, ceiling.circuit, None, self._meter_inputs(demand, now))
+        if demand.is_resting:
+            return Reason(Cause.TURN, Authority.POLICY)
         if binding is not None:
             return self._bound(binding, demand, share, demands, now)
-        if demand.ceiling_cause is Cause.VEHICLE:
+        if ceiling.cause is Cause.VEHICLE:
             vehicle = self.vehicles[share.evse]
             age_ms = None if vehicle.reported_mono_ms is None else now.mono_ms - vehicle.reported_mono_ms
             return Reason(Cause.VEHICLE, Authority.VEHICLE, inputs=(Input("wanted", demand.claim.max_ma, "mA", age_ms),))
@@ -406,7 +468,9 @@ class Balancing:
         state = self.circuits.by_id.get(binding.circuit)
         allowed = self.circuits.fences.get(binding.circuit) if state is None else state.allowed
         held = None if allowed is None or binding.against is not None else allowed.by(binding.phase)
-        cause = Cause.CIRCUIT if share.is_admitted else Cause.TURN
+        cause = limiting_cause(binding) if share.is_admitted else Cause.TURN
+        if binding.is_soft:
+            return Reason(cause, Authority.POLICY, binding.circuit, binding.phase, self._inputs(binding, demands, now))
         if held is None:
             return Reason(cause, Authority.CONDUCTOR, binding.circuit, binding.phase, self._inputs(binding, demands, now))
         needs_ma = demand.claim.min_ma * counts_in(binding, demand.claim) // PERMILLE
@@ -424,23 +488,27 @@ class Balancing:
         users = self._users.get(binding)
         if users is None:
             users = self._users[binding] = sum(1 for demand in demands.values() if counts_in(binding, demand.claim))
-        limit_w = state.circuit.limit_w
+        circuit = state.circuit
+        limit_w = circuit.soft_limit_w if binding.is_soft else circuit.limit_w
+        if binding.against is not None:
+            return (Input("limit", circuit.imbalance_ma or 0, "mA"), Input("vehicles", users, "count"))
         limit: Input | None
         if phase is None:
             limit = None if limit_w is None else Input("limit", limit_w, "W")
             other = Input("other-loads", state.background_ma.total, "mA", age_ms)
             reserved = self.reserved.get(binding.circuit, ZERO).total
         else:
-            limit = Input("limit", state.circuit.limit_ma[phase], "mA")
+            per_phase_ma = (circuit.soft_limit_ma if binding.is_soft else None) or circuit.limit_ma
+            limit = Input("limit", per_phase_ma[phase], "mA")
             other = Input("other-loads", state.background_ma[phase], "mA", age_ms)
             reserved = self.reserved.get(binding.circuit, ZERO)[phase]
         facts = (other, Input("reserved", reserved, "mA"), Input("vehicles", users, "count"))
         return facts if limit is None else (limit, *facts)
 
     def _meter_inputs(self, demand: Demand, now: Instant) -> tuple[Input, ...]:
-        if demand.ceiling_circuit is None:
+        if demand.ceiling.circuit is None:
             return ()
-        meter_id = self.circuits.by_id[demand.ceiling_circuit].circuit.meter
+        meter_id = self.circuits.by_id[demand.ceiling.circuit].circuit.meter
         meter = self.meters.by_id.get(meter_id) if meter_id is not None else None
         age_ms = meter.age_ms(now) if meter is not None else None
         return (Input("fallback", demand.claim.max_ma, "mA"), Input("meter-silent", age_ms or 0, "ms", age_ms))

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from edgectl.core.allocation import PERMILLE
-from edgectl.core.demand import Room, is_settled
+from edgectl.core.demand import is_settled
 from edgectl.core.ladder import Rung
 from edgectl.core.limits import EvseLimit
+from edgectl.core.room import Room
 from edgectl.core.sessions import Sessions
 from edgectl.core.vehicles import Vehicle
 from edgectl.domain.decisions import Ask, Decision

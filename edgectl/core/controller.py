@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from edgectl.core.actions import ACTION, Actions
+from edgectl.core.actions import ACTION, Actions, recorded
 from edgectl.core.alarms import Alarms
 from edgectl.core.authorization import Authorization
 from edgectl.core.balancing import Balancing
@@ -16,6 +16,8 @@ from edgectl.core.chargers import Chargers, ChargerState
 from edgectl.core.commissioning import COMMISSION, Policy, Setups
 from edgectl.core.corrections import corrected, needs_correction
 from edgectl.core.curtailment import CurtailmentBook
+from edgectl.core.departures import ACTIONS as TARGET_ACTIONS
+from edgectl.core.departures import Departures
 from edgectl.core.doubts import Doubt
 from edgectl.core.drill import DRILL, Drills
 from edgectl.core.excursions import Excursions
@@ -35,6 +37,7 @@ from edgectl.core.tariffs.book import PriceBook
 from edgectl.core.waking import Wake
 from edgectl.domain.decisions import (
     Acknowledge,
+    ActionAnswered,
     Ask,
     Decision,
     Keep,
@@ -65,6 +68,7 @@ from edgectl.domain.events import (
     LimitRequested,
     MeterRead,
     MeterValuesReported,
+    Outcome,
     PublishRefused,
     ReceiptReceived,
     RequestAnswered,
@@ -83,7 +87,16 @@ from edgectl.domain.ids import ChargerId, EvseId
 from edgectl.domain.quirks import QuirkProfile, RateUnit
 from edgectl.domain.reasons import Cause
 from edgectl.domain.records import EventKept, LimitKept, ParkKept, PeriodState, ReceiptKept, Restored
-from edgectl.domain.remembered import ADOPTED, COMMISSIONING, FALLBACKS, FINGERPRINTS, REMOTE_LIMITS, RUNGS, SIGNATURE_KEYS
+from edgectl.domain.remembered import (
+    ADOPTED,
+    COMMISSIONING,
+    FALLBACKS,
+    FINGERPRINTS,
+    REMOTE_LIMITS,
+    RUNGS,
+    SIGNATURE_KEYS,
+    TARGETS,
+)
 from edgectl.domain.site import OfflinePolicy, PowerKind, Site
 from edgectl.domain.time import Instant
 from edgectl.domain.units import MilliAmps, Millis
@@ -97,7 +110,7 @@ STEP_MS: Millis = 900
 """A tick takes a control step only when the last is this old: with a guard meter every reading has brought one already."""
 
 
-REMEMBERED = (ADOPTED, COMMISSIONING, FALLBACKS, FINGERPRINTS, REMOTE_LIMITS, RUNGS, SIGNATURE_KEYS)
+REMEMBERED = (ADOPTED, COMMISSIONING, FALLBACKS, FINGERPRINTS, REMOTE_LIMITS, RUNGS, SIGNATURE_KEYS, TARGETS)
 """Kinds of what the core wants to know again after a restart."""
 
 
@@ -134,8 +147,9 @@ class Controller:
         self._signed = SignedBook(site, self._alarms, memory.get(SIGNATURE_KEYS, {}), known)
         self._sessions = Sessions(restored, self._authorization, ids, self._prices, self._signed)
         self._external = ExternalLimits(site, memory.get(REMOTE_LIMITS, {}), now, machine_boot)
+        self._departures = Departures(memory.get(TARGETS, {}))
         self._balancing = Balancing(
-            site, self._chargers, self._meters, self._sessions, self._authorization, now, self._external, chance
+            site, self._chargers, self._meters, self._sessions, self._authorization, self._departures, now, self._external, chance
         )
         self._history = LimitHistory()
         for name, document in memory.get(RUNGS, {}).items():
@@ -411,6 +425,12 @@ class Controller:
     # --- actions and certificates -------------------------------------------------------------------------------------
 
     def _on_action(self, event: ActionRequested, now: Instant) -> list[Decision]:
+        if event.name in TARGET_ACTIONS:
+            state = self._chargers.get(event.charger)
+            problem, decisions = self._departures.asked(event, state.charger if state else None, self.site.timezone, now)
+            answer = ActionAnswered(event.action_id, Outcome.REJECTED if problem else Outcome.ACCEPTED, problem=problem)
+            self._balancing.plan_anew()
+            return [answer, *decisions, *recorded(event, answer, now), *self._control(now)]
         return self._actions.begin(event, self._chargers.get(event.charger), now)
 
     def _heartbeat_s(self, charger: ChargerId) -> int:
@@ -493,6 +513,7 @@ class Controller:
             decisions += self._setups.tick(state, now, is_idle=is_idle)
             if state.is_greeted and not state.is_list_told and self._is_set_up(state):
                 decisions += self._begin_list(state, now)[1]
+        decisions += self._departures.tidy({session.id for session in self._sessions.open.values()}, now)
         for meter in self._meters.by_id.values():
             is_lost = meter.current_ma(now) is None
             decisions += self._alarms.set("meter-lost", meter.meter.id, is_lost, meter.why_lost, now)
@@ -557,6 +578,8 @@ class Controller:
             if isinstance(decision, Keep) and isinstance(decision.record, LimitKept):
                 self._history.note(decision.record, now)
         self._counters["control_steps"] += 1
+        self._counters["pauses"] = self._balancing.turns.pause_count
+        self._counters["plans_failed"] = self._balancing.plan_failed_count
         self._counters["limits_sent"] += sum(isinstance(decision, SetLimit) for decision in decisions)
         return decisions
 

@@ -1,39 +1,51 @@
-"""From the state of chargers, vehicles and circuits to the problem ``allocation`` solves: claims, reserves, capacities."""
+"""From the state of chargers, vehicles and circuits to what ``policy`` makes claims of: wishes, reserves, capacities."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from edgectl.core.allocation import PERMILLE, Capacity, Claim, counts_in
+from edgectl.core.allocation import Capacity, Claim
 from edgectl.core.authorization import Authorization
 from edgectl.core.chargers import BOOT_GRACE_MS, Chargers, ChargerState
 from edgectl.core.circuits import Circuits, Draw, Mode
+from edgectl.core.departures import Departures
 from edgectl.core.ladder import tolerated_ma
 from edgectl.core.limits import EvseLimit
+from edgectl.core.policy import Wish
+from edgectl.core.room import Leftover, capacities_of
 from edgectl.core.sessions import Sessions
-from edgectl.core.turns import Turns
 from edgectl.core.vehicles import SETTLE_MS, Vehicle
 from edgectl.core.waking import Waking
 from edgectl.domain.external import charger_place
 from edgectl.domain.ids import CircuitId, EvseId
-from edgectl.domain.phases import ALL_PHASES, ZERO, Phases
+from edgectl.domain.phases import ALL_PHASES, ZERO, Phase, Phases
 from edgectl.domain.reasons import Cause
-from edgectl.domain.site import Site, Strategy
+from edgectl.domain.site import Charger, Site
 from edgectl.domain.time import Instant
 from edgectl.domain.units import MilliAmps, Millis
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
-    """One EVSE that can be told what to do, and why its maximum is what it is."""
+class Ceiling:
+    """The most one EVSE may have now, and why not more."""
 
-    claim: Claim
-    ceiling_cause: Cause
-    ceiling_circuit: CircuitId | None = None
+    limit_ma: MilliAmps
+    cause: Cause
+    circuit: CircuitId | None = None
     is_urgent: bool = False
-    """Its ceiling has dropped for safety: a lower limit waits for nothing."""
+    """It has dropped for safety: a lower limit waits for nothing."""
     is_held: bool = False
     """It must not be raised now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """One EVSE that can be told what to do: what is claimed for it, and why its maximum is what it is."""
+
+    claim: Claim
+    ceiling: Ceiling
+    is_resting: bool = False
+    """Paused a moment ago, so not to be started again yet."""
 
 
 def is_commandable(state: ChargerState, now: Instant) -> bool:
@@ -87,14 +99,14 @@ class DemandBook:
         chargers: Chargers,
         sessions: Sessions,
         authorization: Authorization,
-        turns: Turns,
+        departures: Departures,
         limits: dict[EvseId, EvseLimit],
         vehicles: dict[EvseId, Vehicle],
     ) -> None:
         self.chargers = chargers
         self.sessions = sessions
         self.authorization = authorization
-        self.turns = turns
+        self.departures = departures
         self.limits = limits
         self.vehicles = vehicles
         self.departed: list[Departed] = []
@@ -170,116 +182,119 @@ class DemandBook:
         worst_ma = self.limits[evse].silent_worst_ma(now, drawn_ma.largest if drawn_ma else None)
         return Phases.on(state.charger.phases, worst_ma)
 
-    def demands(self, circuits: Circuits, now: Instant) -> dict[EvseId, Demand]:
-        """Every EVSE with a session whose charger can be told what to do."""
-        found: dict[EvseId, Demand] = {}
+    def capacities(
+        self, circuits: Circuits, reserved: dict[CircuitId, Phases], now: Instant, *, margin_percent: int = 100
+    ) -> list[Capacity]:
+        """What each conductor can give to those who can be told."""
+        found: list[Capacity] = []
+        for circuit in self.site.circuits:
+            balance = self._balance(circuit.id, now) if circuit.imbalance_ma is not None else None
+            state = circuits.by_id[circuit.id]
+            leftover = Leftover(state.background_ma, reserved[circuit.id], balance)
+            allowed = replace(circuit, limit_ma=state.allowed_ma, limit_w=state.allowed_w)
+            found += capacities_of(allowed, leftover, self.site.voltage_mv, margin_percent=margin_percent)
+        for place, bound in circuits.fences.items():
+            found += [Capacity(place, phase, bound.current_ma[phase]) for phase in ALL_PHASES]
+            if bound.power_w is not None:
+                found.append(Capacity(place, None, bound.power_w * 1_000_000 // self.site.voltage_mv))
+        return found
+
+    def _balance(self, circuit: CircuitId, now: Instant) -> dict[tuple[Phase, Phase], MilliAmps]:
+        """What one phase may carry more than another because of vehicles on the other; less what the silent may do to it."""
+        found = {(one, other): 0 for one in ALL_PHASES for other in ALL_PHASES if one is not other}
+        for state in self.chargers.by_id.values():
+            if circuit not in self.paths[state.charger.circuit]:
+                continue
+            is_told = is_commandable(state, now)
+            for evse in state.charger.evses:
+                vehicle = self.vehicles.get(evse)
+                if is_told and vehicle is not None:
+                    low_ma = draw_of(self.limits[evse], vehicle, now).low_ma
+                    for one, other in found:
+                        if other in vehicle.phases and one not in vehicle.phases:
+                            found[one, other] += low_ma[other]
+                elif not is_told:
+                    worst_ma = self.silent_worst_ma(state, evse, now)
+                    for one, other in found:
+                        found[one, other] -= max(0, worst_ma[one] - worst_ma[other])
+        return found
+
+    def wishes(self, circuits: Circuits, now: Instant) -> dict[EvseId, tuple[Wish, Ceiling]]:
+        """Of every EVSE with a session whose charger can be told what to do."""
+        found: dict[EvseId, tuple[Wish, Ceiling]] = {}
         for state in self.chargers.by_id.values():
             if not is_commandable(state, now):
                 continue
             for evse in state.charger.evses:
                 if evse in self.vehicles:
-                    demand = self._demand(state, evse, circuits, now)
-                    found[evse] = _fenced(demand, charger_place(state.charger.id), circuits)
+                    found[evse] = self._wish(state, evse, circuits, now)
         return found
 
-    def _demand(self, state: ChargerState, evse: EvseId, circuits: Circuits, now: Instant) -> Demand:
+    def _wish(self, state: ChargerState, evse: EvseId, circuits: Circuits, now: Instant) -> tuple[Wish, Ceiling]:
         charger = state.charger
         vehicle = self.vehicles[evse]
         limit = self.limits[evse]
-        path = self.paths[charger.circuit]
-        ceiling_ma: MilliAmps = charger.max_ma
-        cause, at = Cause.FULL, None
-        is_urgent = is_held = False
-        wanted_ma = charger.min_ma if vehicle.is_satisfied else vehicle.wanted_ma
-        if wanted_ma is not None and wanted_ma < ceiling_ma:
-            ceiling_ma, cause = wanted_ma, Cause.VEHICLE
-        for circuit in path:
-            mode = circuits.by_id[circuit].mode
-            if mode is Mode.HOLD:
-                is_held = True
-            elif mode in {Mode.SAFE, Mode.STOP}:
-                safe_ma = charger.fallback_ma if mode is Mode.SAFE else 0
-                is_urgent = True
-                if safe_ma < ceiling_ma:
-                    ceiling_ma, cause, at = safe_ma, Cause.METER_LOST, circuit
-        session = self.sessions.at(evse)
-        priority = self.authorization.priority(session.id_token if session else None)
-        by_priority = -priority if self.site.balancing.strategy is Strategy.PRIORITY else 0
+        ceiling = self._ceiling(charger, vehicle, circuits)
         quirks = limit.quirks
-        # One that loses its transaction or its vehicle's attention at 0 A keeps its place once it charges.
+        min_ma, max_ma = charger.min_ma, ceiling.limit_ma
         waking = self.wakings[evse]
-        keeps_going = (not quirks.can_pause or waking.stays_awake) and limit.commanded_ma > 0
-        min_ma = charger.min_ma
         wakes_at_ma = waking.wakes_at_ma(limit)
         if wakes_at_ma is not None and not vehicle.is_drawing:
             min_ma = wakes_at_ma
-            if cause is not Cause.METER_LOST:
-                ceiling_ma = max(ceiling_ma, min_ma)
+            if ceiling.cause is not Cause.METER_LOST:
+                max_ma = max(max_ma, min_ma)
         if waking.is_toggling(now):
-            ceiling_ma = 0
-        claim = Claim(
-            evse=evse,
-            circuits=path,
-            phases=vehicle.phases,
-            min_ma=min_ma,
-            max_ma=ceiling_ma,
-            rank=(0 if keeps_going else 1, by_priority, 1 if vehicle.is_satisfied else 0, self.turns.place(evse)),
-        )
+            max_ma = 0
+        phases = vehicle.phases
         if limit.is_drilled:
             # Its rating or nothing, before everybody else: others leave room while it shows what it does.
-            top_ma = ceiling_ma if cause is Cause.METER_LOST else charger.max_ma
-            claim = Claim(evse, path, charger.phases, charger.max_ma, top_ma, (-1, *claim.rank[1:]))
-        if limit.commanded is not None and is_held:
-            claim = Claim(claim.evse, path, claim.phases, claim.min_ma, min(ceiling_ma, limit.commanded_ma), claim.rank)
-        return Demand(claim, cause, at, is_urgent, is_held)
+            min_ma, phases = charger.max_ma, charger.phases
+            max_ma = ceiling.limit_ma if ceiling.cause is Cause.METER_LOST else charger.max_ma
+        if limit.commanded is not None and ceiling.is_held:
+            max_ma = min(max_ma, limit.commanded_ma)
+        session = self.sessions.at(evse)
+        target = self.departures.of(session, evse)
+        priority = self.authorization.priority(session.id_token if session else None)
+        has_goal = target is not None and session is not None and target.energy_wh is not None
+        return Wish(
+            evse=evse,
+            # A charger with a limit from outside draws through one more conductor: its own feed.
+            circuits=(
+                *self.paths[charger.circuit],
+                *((place,) if (place := charger_place(charger.id)) in circuits.fences else ()),
+            ),
+            phases=phases,
+            min_ma=min_ma,
+            max_ma=max_ma,
+            kind=charger.kind,
+            priority=priority if target is None or target.priority is None else target.priority,
+            # One that loses its transaction or its vehicle's attention at 0 A keeps its place once it charges.
+            keeps_going=(not quirks.can_pause or waking.stays_awake) and limit.commanded_ma > 0,
+            is_first=limit.is_drilled,
+            is_satisfied=vehicle.is_satisfied,
+            remaining_wh=max(0, (target.energy_wh or 0) - session.energy_wh) if has_goal and target and session else None,
+            left_ms=(target.depart_utc_ms or 0) - now.utc_ms if has_goal and target else None,
+            steps_ma=() if limit.is_drilled else quirks.steps_ma,
+        ), ceiling
 
+    def _path(self, charger: Charger, circuits: Circuits) -> tuple[CircuitId, ...]:
+        """A charger with a limit from outside draws through one more conductor: its own feed."""
+        path, place = self.paths[charger.circuit], charger_place(charger.id)
+        return (*path, place) if place in circuits.fences else path
 
-class Room:
-    """The capacities of one control step and who uses which, worked out once."""
-
-    __slots__ = ("capacities", "uses")
-
-    def __init__(self, site: Site, circuits: Circuits, reserved: dict[CircuitId, Phases], demands: dict[EvseId, Demand]) -> None:
-        self.capacities = capacities(site, circuits, reserved, margin_percent=100)
-        at: dict[CircuitId, list[int]] = {}
-        for place, capacity in enumerate(self.capacities):
-            at.setdefault(capacity.circuit, []).append(place)
-        self.uses: dict[EvseId, list[tuple[int, int]]] = {}
-        """For each EVSE: the places of its capacities, and what one milliamp of it counts there, in thousandths."""
-        for evse, demand in demands.items():
-            claim = demand.claim
-            places = (place for circuit in claim.circuits for place in at[circuit])
-            self.uses[evse] = [(place, k) for place in places if (k := counts_in(self.capacities[place], claim))]
-
-    def load_ma(self, draws_ma: dict[EvseId, MilliAmps]) -> list[MilliAmps]:
-        """What these currents add up to in each capacity, rounded up."""
-        loads = [0] * len(self.capacities)
-        for evse, draw_ma in draws_ma.items():
-            for place, k in self.uses[evse]:
-                loads[place] += draw_ma * k
-        return [-(-load // PERMILLE) for load in loads]
-
-
-def capacities(site: Site, circuits: Circuits, reserved: dict[CircuitId, Phases], *, margin_percent: int) -> list[Capacity]:
-    """What each conductor can give to those who can be told. ``margin_percent`` of the configured margin is kept free."""
-    found: list[Capacity] = []
-    for circuit in site.circuits:
-        state = circuits.by_id[circuit.id]
-        free_ma = state.headroom_ma(circuit.margin_ma * margin_percent // 100) - reserved[circuit.id]
-        found.extend(Capacity(circuit.id, phase, free_ma[phase]) for phase in ALL_PHASES)
-        if state.allowed_w is not None:
-            total_ma = state.allowed_w * 1_000_000 // site.voltage_mv
-            used_ma = state.background_ma.total + reserved[circuit.id].total + circuit.margin_ma * margin_percent // 100
-            found.append(Capacity(circuit.id, None, total_ma - used_ma))
-    for place, allowed in circuits.fences.items():
-        found.extend(Capacity(place, phase, allowed.current_ma[phase]) for phase in ALL_PHASES)
-        if allowed.power_w is not None:
-            found.append(Capacity(place, None, allowed.power_w * 1_000_000 // site.voltage_mv))
-    return found
-
-
-def _fenced(demand: Demand, place: CircuitId, circuits: Circuits) -> Demand:
-    """A charger with a limit from outside draws through one more conductor: its own feed."""
-    if place not in circuits.fences:
-        return demand
-    return replace(demand, claim=replace(demand.claim, circuits=(*demand.claim.circuits, place)))
+    def _ceiling(self, charger: Charger, vehicle: Vehicle, circuits: Circuits) -> Ceiling:
+        """The most it may have, whatever there is."""
+        found = Ceiling(charger.max_ma, Cause.FULL)
+        wanted_ma = charger.min_ma if vehicle.is_satisfied else vehicle.wanted_ma
+        if wanted_ma is not None and wanted_ma < found.limit_ma:
+            found = Ceiling(wanted_ma, Cause.VEHICLE)
+        for circuit in self.paths[charger.circuit]:
+            mode = circuits.by_id[circuit].mode
+            if mode is Mode.HOLD:
+                found = replace(found, is_held=True)
+            elif mode in {Mode.SAFE, Mode.STOP}:
+                safe_ma = charger.fallback_ma if mode is Mode.SAFE else 0
+                found = replace(found, is_urgent=True)
+                if safe_ma < found.limit_ma:
+                    found = replace(found, limit_ma=safe_ma, cause=Cause.METER_LOST, circuit=circuit)
+        return found

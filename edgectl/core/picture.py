@@ -14,12 +14,16 @@ from edgectl.core.demand import is_commandable
 from edgectl.core.mechanisms import mechanisms
 from edgectl.core.meters import MeterState
 from edgectl.core.sessions import Sessions
+from edgectl.core.turns import Turn
+from edgectl.core.vehicles import Vehicle
 from edgectl.domain.events import Quality
 from edgectl.domain.ids import ChargerId, CircuitId, EvseId
 from edgectl.domain.phases import ZERO, Phases
 from edgectl.domain.reasons import Authority, Cause, Input, Reason
+from edgectl.domain.records import Session
 from edgectl.domain.site import Site
 from edgectl.domain.time import Instant
+from edgectl.domain.units import WattHours
 from edgectl.domain.views import (
     AlarmView,
     ChargerView,
@@ -31,6 +35,7 @@ from edgectl.domain.views import (
     MeterView,
     RefusedView,
     SiteView,
+    TargetView,
 )
 
 
@@ -197,6 +202,7 @@ def draw_evse(state: ChargerState, evse: EvseId, balancing: Balancing, sessions:
     session = sessions.at(evse)
     reported_ms = vehicle.reported_mono_ms if vehicle else None
     commanded = limit.commanded
+    turn = balancing.turns.by_evse.get(evse)
     return EvseView(
         number=evse.number,
         status=connector.shown(now).value,
@@ -218,6 +224,28 @@ def draw_evse(state: ChargerState, evse: EvseId, balancing: Balancing, sessions:
         rung=limit.ladder.rung.value,
         rung_since_utc_ms=limit.ladder.entered_utc_ms,
         rung_detail=limit.ladder.why,
-        queue_number=balancing.turns.waiting_number(evse, balancing.waiting),
+        queue_number=balancing.waiting.get(evse),
+        pause_count=turn.pause_count if turn else 0,
+        owed_wh=_owed_wh(turn, vehicle, balancing.site) if turn and vehicle else 0,
+        target=_target(evse, balancing, session),
         reason=shown_reason(state, evse, balancing, now),
+    )
+
+
+def _owed_wh(turn: Turn, vehicle: Vehicle, site: Site) -> WattHours:
+    return turn.owed_ma_s * site.voltage_mv * len(vehicle.phases) // 3_600_000_000
+
+
+def _target(evse: EvseId, balancing: Balancing, session: Session | None) -> TargetView | None:
+    target = balancing.book.departures.of(session, evse)
+    if target is None:
+        return None
+    seen = balancing.outlooks.get(evse)
+    return TargetView(
+        energy_wh=target.energy_wh,
+        depart_utc_ms=target.depart_utc_ms,
+        priority=target.priority,
+        actor=target.actor,
+        remaining_wh=seen.remaining_wh if seen else None,
+        laxity_ms=seen.laxity_ms if seen else None,
     )

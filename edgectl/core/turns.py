@@ -1,52 +1,123 @@
-"""Who waits when not every minimum fits: a queue in which those served longest step back for those who wait."""
+"""Who waits when not every minimum fits: a queue in which everybody is owed what he went without.
+
+Whoever waits is owed his minimum current for as long as he waits; whoever is served pays back with what he gets. A turn lasts a
+stated time, and after it a vehicle goes on until somebody is owed more than it by the price of a pause: stopping a vehicle costs
+about ten minutes of charging in wear, in sleepy vehicles, and in drivers who look at a dark display. So nobody starves and few
+are stopped. A run and a pause both last ten minutes at least. Only a conductor can demand otherwise: then a vehicle is stopped at
+once and goes on when there is room, but not the second time in half an hour, for a building that comes and goes is no reason to
+switch a vehicle on and off.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
 from edgectl.domain.ids import EvseId
-from edgectl.domain.units import Millis
+from edgectl.domain.units import MilliAmps, Millis
+
+DWELL_MS: Millis = 10 * 60_000
+"""The least time of a run and of a pause (products-regulation.md 1.3: 6 A for 10 min after a pause); also the price of a pause.
+A site that rotates faster than this has said so itself."""
+OWED_MAX_MA_S = 24 * 3_600 * 32_000
+"""A day at 32 A: what is owed beyond that changes nobody's place."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """How one EVSE stands in the queue, from plug-in to plug-out."""
+
+    number: int
+    """In order of arrival."""
+    since_ms: Millis | None = None
+    """Of its present run or pause; None before the first."""
+    is_served: bool = False
+    is_resting: bool = False
+    """This pause lasts its time."""
+    forced_ms: Millis | None = None
+    """When a conductor stopped it last, within its turn."""
+    owed_ma_s: int = 0
+    """What it went without, per phase."""
+    pause_count: int = 0
+    min_ma: MilliAmps = 0
+    is_exempt: bool = False
+    """Never paused for somebody else's turn."""
 
 
 class Turns:
-    """Order of admission. A vehicle keeps its place while it is served; after its turn, if somebody waits, it goes to the end."""
+    """The queue of a site."""
 
-    def __init__(self, turn_ms: Millis) -> None:
+    def __init__(self, turn_ms: Millis, by_evse: Mapping[EvseId, Turn] | None = None, mono_ms: Millis | None = None) -> None:
         self.turn_ms = turn_ms
-        self._queue: list[EvseId] = []
-        self._served_since: dict[EvseId, Millis] = {}
+        self.by_evse: dict[EvseId, Turn] = {evse: replace(turn) for evse, turn in (by_evse or {}).items()}
+        self.pause_count = 0
+        """Times a vehicle was stopped that wanted to go on, since the start."""
+        self._noted_ms = mono_ms
+        self._arrivals = max((turn.number for turn in self.by_evse.values()), default=0)
 
-    def join(self, evse: EvseId) -> None:
-        if evse not in self._queue:
-            self._queue.append(evse)
+    @property
+    def dwell_ms(self) -> Millis:
+        return min(DWELL_MS, self.turn_ms)
+
+    def join(self, evse: EvseId, *, is_exempt: bool = False) -> None:
+        if evse not in self.by_evse:
+            self._arrivals += 1
+            self.by_evse[evse] = Turn(self._arrivals, is_exempt=is_exempt)
 
     def leave(self, evse: EvseId) -> None:
-        if evse in self._queue:
-            self._queue.remove(evse)
-        self._served_since.pop(evse, None)
+        self.by_evse.pop(evse, None)
 
-    def place(self, evse: EvseId) -> int:
-        """0 is first. EVSEs that never joined come last."""
-        return self._queue.index(evse) if evse in self._queue else len(self._queue)
+    def keeps_running(self, evse: EvseId, mono_ms: Millis) -> bool:
+        """It has only just begun, or is never paused for others."""
+        turn = self.by_evse.get(evse)
+        if turn is None or not turn.is_served or turn.since_ms is None:
+            return False
+        return turn.is_exempt or mono_ms - turn.since_ms < self.dwell_ms
 
-    def note(self, served: set[EvseId], waiting: set[EvseId], mono_ms: Millis) -> None:
-        """Record who is served and who waits now; rotate at most the one served longest beyond its turn."""
-        for evse in list(self._served_since):
-            if evse not in served:
-                del self._served_since[evse]
-        for evse in served:
-            self._served_since.setdefault(evse, mono_ms)
-        if not waiting:
-            return
-        overdue = [
-            (since, self.place(evse), evse) for evse, since in self._served_since.items() if mono_ms - since >= self.turn_ms
-        ]
-        if overdue:
-            _, _, evse = min(overdue)
-            self._queue.remove(evse)
-            self._queue.append(evse)
-            del self._served_since[evse]
+    def is_resting(self, evse: EvseId, mono_ms: Millis) -> bool:
+        """It has only just been paused."""
+        turn = self.by_evse.get(evse)
+        if turn is None or not turn.is_resting or turn.since_ms is None:
+            return False
+        return mono_ms - turn.since_ms < self.dwell_ms
 
-    def waiting_number(self, evse: EvseId, waiting: set[EvseId]) -> int | None:
-        """Place among those who wait, from 1; None when it does not wait."""
-        if evse not in waiting:
-            return None
-        return 1 + sum(1 for other in waiting if self.place(other) < self.place(evse))
+    def order(self, evse: EvseId, mono_ms: Millis) -> tuple[int, int, int]:
+        """Smaller is served first: exempt ones, those in their turn, then who is owed most; arrival breaks ties."""
+        turn = self.by_evse.get(evse)
+        if turn is None:
+            return (2, 0, self._arrivals + 1)
+        if turn.is_exempt or (turn.is_served and turn.since_ms is not None and mono_ms - turn.since_ms < self.turn_ms):
+            return (0, 0, turn.number)
+        price_ma_s = turn.min_ma * self.dwell_ms // 1_000 if turn.is_served else 0
+        return (1, -(turn.owed_ma_s + price_ma_s), turn.number)
+
+    def note(self, served: Mapping[EvseId, MilliAmps], waiting: Mapping[EvseId, MilliAmps], mono_ms: Millis) -> None:
+        """Record who is served with how much from now on, and who waits for which minimum. Who is in neither wants nothing or may
+        not charge: his account rests."""
+        passed_ms = 0 if self._noted_ms is None else max(0, mono_ms - self._noted_ms)
+        self._noted_ms = mono_ms
+        for evse, current_ma in served.items():
+            turn = self.by_evse[evse]
+            if not turn.is_served:
+                turn.is_served, turn.is_resting, turn.since_ms = True, False, mono_ms
+            turn.owed_ma_s = max(0, turn.owed_ma_s - current_ma * passed_ms // 1_000)
+        for evse, min_ma in waiting.items():
+            turn = self.by_evse[evse]
+            if turn.is_served:
+                self._pause(turn, mono_ms)
+            turn.min_ma = min_ma
+            turn.owed_ma_s = min(OWED_MAX_MA_S, turn.owed_ma_s + min_ma * passed_ms // 1_000)
+
+    def _pause(self, turn: Turn, mono_ms: Millis) -> None:
+        is_forced = turn.since_ms is None or mono_ms - turn.since_ms < self.turn_ms
+        is_again = turn.forced_ms is not None and mono_ms - turn.forced_ms < 3 * self.dwell_ms
+        turn.is_resting = is_again or not is_forced
+        if is_forced:
+            turn.forced_ms = mono_ms
+        turn.is_served, turn.since_ms = False, mono_ms
+        turn.pause_count += 1
+        self.pause_count += 1
+
+    def queue(self, waiting: set[EvseId], mono_ms: Millis) -> dict[EvseId, int]:
+        """The place of each that waits, from 1."""
+        return {evse: 1 + place for place, evse in enumerate(sorted(waiting, key=lambda one: (self.order(one, mono_ms), one)))}

@@ -18,5 +18,7 @@ TOKEN_LIST: Final = "token-list"  # noqa: S105 - a kind, not a secret
 SIGNATURE_KEYS: Final = "signature-keys"
 """The public key a meter's signed values came with first, where none is registered."""
 REMOTE_LIMITS: Final = "remote-limits"
+TARGETS: Final = "targets"
+"""Who must leave when, with how much."""
 
-KINDS: Final = (ADOPTED, FALLBACKS, FINGERPRINTS, RUNGS, COMMISSIONING, TOKEN_LIST, SIGNATURE_KEYS, REMOTE_LIMITS)
+KINDS: Final = (ADOPTED, FALLBACKS, FINGERPRINTS, RUNGS, COMMISSIONING, TOKEN_LIST, SIGNATURE_KEYS, REMOTE_LIMITS, TARGETS)

@@ -51,6 +51,12 @@ class Circuit:
     fed_by: CircuitId | None = None
     limit_w: Watts | None = None
     """A power limit over all phases beside the current limit, e.g. the connection contract."""
+    soft_limit_ma: Phases | None = None
+    """Kept as long as no departure is lost by it, e.g. for the peak of a tariff."""
+    soft_limit_w: Watts | None = None
+    """The same as a power over all phases."""
+    imbalance_ma: MilliAmps | None = None
+    """The most by which vehicles may load one phase more than another (VDE-AR-N 4100: 20 A)."""
     meter: MeterId | None = None
     protection: Protection | None = None
     """The breaker or fuse of the conductor; None: not told, and then taken to be a C breaker of its limit."""
@@ -159,6 +165,8 @@ class Token:
     account: str | None = None
     tariff: str | None = None
     """Of its sessions; None for the account's or the site's."""
+    is_never_paused: bool = False
+    """Not stopped for somebody else's turn."""
 
 
 class OfflinePolicy(StrEnum):
@@ -170,8 +178,20 @@ class OfflinePolicy(StrEnum):
 
 class Strategy(StrEnum):
     FAIR = "fair"
+    """Everybody the same, as far as he can take it."""
     PRIORITY = "priority"
+    """By the priority of the token."""
     DEPARTURE = "departure"
+    """Who must leave with so much by then comes first, as late as that will do."""
+
+
+class Priorities(StrEnum):
+    """What a larger priority means."""
+
+    STRICT = "strict"
+    """It is served before all smaller ones."""
+    WEIGHTED = "weighted"
+    """It gets a larger part: one of 2 has three parts where one of 0 has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +199,7 @@ class Balancing:
     """How the control loop behaves."""
 
     strategy: Strategy = Strategy.FAIR
+    priorities: Priorities = Priorities.STRICT
     rotate_ms: Millis = 15 * 60_000
     dead_time_ms: Millis = 5_000
     """The least time between two limits to one EVSE, except to lower it further (IEC 61851-1: PWM change every 5 s)."""

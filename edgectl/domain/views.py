@@ -79,6 +79,20 @@ class LimitView:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetView:
+    """Who is here must leave with so much by then."""
+
+    energy_wh: WattHours | None
+    depart_utc_ms: UtcMillis | None
+    priority: int | None
+    actor: str
+    remaining_wh: WattHours | None
+    """None when it is no longer planned for: the energy is there, the departure past, or the site shares in another way."""
+    laxity_ms: Millis | None
+    """Time that could still be lost; negative when it will be missed."""
+
+
+@dataclass(frozen=True, slots=True)
 class EvseView:
     number: int
     status: str
@@ -109,6 +123,11 @@ class EvseView:
     """Why."""
     queue_number: int | None
     """Place in the queue while it waits for its turn, from 1."""
+    pause_count: int
+    """Times it was stopped for others in this session."""
+    owed_wh: WattHours
+    """What it went without while it waited for its turn, and has not had since."""
+    target: TargetView | None
     reason: Reason
 
 

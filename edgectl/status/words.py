@@ -35,6 +35,12 @@ def _because(reason: Reason, timezone: str) -> str:
         case Cause.TURN if reason.authority is Authority.EXTERNAL:
             words = _outside(reason, inputs, timezone)
             return f"because others are served first of what is allowed: {words}" + (f"; {facts}" if facts else "")
+        case Cause.SOFT_LIMIT:
+            return f"because {place} is at its soft limit, which only a departure may break: {facts}"
+        case Cause.IMBALANCE:
+            return f"because {place} would carry too much more than another phase: {facts}"
+        case Cause.TURN if reason.circuit is None:
+            return "because it has just been paused for others, and a pause lasts some minutes"
         case Cause.TURN:
             return f"because not every vehicle's minimum fits on {place} and others are served first: {facts}"
         case Cause.METER_LOST:

@@ -86,6 +86,8 @@ class Bench:
     answers_limits: bool = True
     is_configured: bool = False
     """Whether the chargers are set up; most tests are about something else."""
+    volts: float | None = None
+    """What the guard meter reads, if it measures voltage."""
     log: list[Decision] = field(default_factory=list)
     _message: int = 0
     _link: int = 0
@@ -154,7 +156,8 @@ class Bench:
 
     def meter(self, l1_a: float, l2_a: float | None = None, l3_a: float | None = None) -> list[Decision]:
         values = [round(1000 * (l1_a if value is None else value)) for value in (l1_a, l2_a, l3_a)]
-        reading = MeterReading(MAIN, self.mono_ms, Quality.GOOD, current_ma=Phases(*values))
+        voltage_mv = None if self.volts is None else Phases.uniform(round(1000 * self.volts))
+        reading = MeterReading(MAIN, self.mono_ms, Quality.GOOD, current_ma=Phases(*values), voltage_mv=voltage_mv)
         return self.settle(self.put(MeterRead(reading)))
 
     def start(

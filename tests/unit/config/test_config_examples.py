@@ -176,7 +176,8 @@ def defaults_of(cls: type[Section]) -> str:
 
 
 def test_token_defaults_are_shown() -> None:
-    assert {key.name: key.default for key in keys_of(TokenKeys) if key.default} == {"status": "accepted", "priority": "0"}
+    defaults = {key.name: key.default for key in keys_of(TokenKeys) if key.default}
+    assert defaults == {"status": "accepted", "priority": "0", "never_paused": "false"}
     assert MINUTE == 60 * SECOND
 
 

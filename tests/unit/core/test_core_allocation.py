@@ -234,7 +234,7 @@ def test_nobody_can_be_raised_without_lowering_somebody_poorer(problem: tuple[li
         if value == one.max_ma:
             continue
         assert any(
-            capacity.available_ma * 1_000 - load(capacity, claims, values) < sum(counts_in(capacity, o) for o in admitted)
+            capacity.available_ma * 1_000 - load(capacity, claims, values) <= sum(counts_in(capacity, o) for o in admitted)
             and all(
                 values[o.evse] <= o.min_ma or values[o.evse] * one.weight <= (value + 1) * o.weight
                 for o in admitted

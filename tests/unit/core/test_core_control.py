@@ -279,6 +279,8 @@ def test_priority_is_served_first_when_minima_do_not_fit() -> None:
     bench.run(15, 10)
     bench.start("B", token="VIP")
     bench.run(15, 10)
+    assert (bench.limit_a("A"), bench.limit_a("B")) == (8, 0), "a run lasts ten minutes, whoever comes"
+    bench.run(600, 10)
     assert (bench.limit_a("A"), bench.limit_a("B")) == (0, 8)
 
 

@@ -1,0 +1,192 @@
+"""From what vehicles wish to what is claimed for them: classes, turns, departures.
+
+The daemon and ``edgectl.allocate`` share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from edgectl.core.allocation import PERMILLE, Capacity, Claim, counts_in
+from edgectl.core.departures import Outlook, milliwatts_per_ma, outlook
+from edgectl.core.lookahead import Job, Plan, plan
+from edgectl.core.turns import Turns
+from edgectl.domain.ids import CircuitId, EvseId
+from edgectl.domain.phases import Phase
+from edgectl.domain.site import Balancing, PowerKind, Priorities, Site, Strategy
+from edgectl.domain.units import MilliAmps, Millis, MilliVolts, WattHours
+
+WEIGHT_MAX = 100
+LAXITY_STEP_MS: Millis = 5 * 60_000
+"""Two departures that differ by less do not change places."""
+VOLTAGE_STEP_PERMILLE = 5
+"""A voltage that trembles moves nobody's limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is known of one vehicle when current is shared out. Currents are per phase."""
+
+    evse: EvseId
+    circuits: tuple[CircuitId, ...]
+    phases: tuple[Phase, ...]
+    min_ma: MilliAmps
+    max_ma: MilliAmps
+    """All it may have now, whatever the reason."""
+    kind: PowerKind = PowerKind.AC
+    priority: int = 0
+    keeps_going: bool = False
+    """It does not stand a pause once it charges."""
+    is_first: bool = False
+    """Before everybody, for a drill."""
+    is_satisfied: bool = False
+    """It wants nothing at the moment."""
+    remaining_wh: WattHours | None = None
+    """Of its target; None without one."""
+    left_ms: Millis | None = None
+    """Until its departure."""
+    steps_ma: tuple[MilliAmps, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What is claimed for everybody, and why."""
+
+    claims: dict[EvseId, Claim]
+    outlooks: dict[EvseId, Outlook]
+    resting: frozenset[EvseId]
+    """Paused a moment ago, and not to be started again yet."""
+
+
+def claim_all(
+    wishes: Iterable[Wish],
+    capacities: Sequence[Capacity],
+    site: Site,
+    turns: Turns,
+    ahead: Plan | None,
+    voltages_permille: tuple[int, int],
+    mono_ms: Millis,
+) -> Claimed:
+    """The claim of each wish. ``ahead``: what the look-ahead found last, where there is one; ``voltages_permille``: the lowest
+    and highest measured voltage over the nominal one."""
+    claims: dict[EvseId, Claim] = {}
+    outlooks: dict[EvseId, Outlook] = {}
+    resting = set()
+    reach = Reach(capacities)
+    for wish in wishes:
+        claim = _bare(wish, voltages_permille)
+        max_ma = wish.max_ma
+        if not wish.keeps_going and not wish.is_first and turns.is_resting(wish.evse, mono_ms):
+            resting.add(wish.evse)
+            max_ma = 0
+        seen = _outlook(wish, claim, reach, site) if site.balancing.strategy is Strategy.DEPARTURE else None
+        if seen is not None:
+            outlooks[wish.evse] = seen
+        short = ahead.short if ahead is not None else frozenset()
+        is_pressing = seen is not None and (seen.is_pressing or wish.evse in short)
+        need_ma = seen.need_ma if seen is not None else 0
+        if ahead is not None:
+            need_ma = max(need_ma, ahead.need_ma.get(wish.evse, 0)) if seen is not None else 0
+        claims[wish.evse] = replace(
+            claim,
+            max_ma=max_ma,
+            rank=_rank(wish, seen, site.balancing, turns, mono_ms, is_pressing=is_pressing),
+            weight=_weight(wish, site.balancing),
+            tier=-wish.priority if _is_strict(site.balancing) else 0,
+            need_ma=min(need_ma, max_ma),
+            is_pressing=is_pressing,
+        )
+    return Claimed(claims, outlooks, frozenset(resting))
+
+
+def _bare(wish: Wish, voltages_permille: tuple[int, int]) -> Claim:
+    low, high = voltages_permille
+    is_dc = wish.kind is PowerKind.DC
+    return Claim(
+        evse=wish.evse,
+        circuits=wish.circuits,
+        phases=wish.phases,
+        min_ma=wish.min_ma,
+        max_ma=wish.max_ma,
+        rank=(),
+        steps_ma=wish.steps_ma,
+        # A DC charger holds its power, so at low voltage its current rises; an AC one its current, so at high voltage its power.
+        current_permille=_stepped(-(-PERMILLE * PERMILLE // low)) if is_dc and low < PERMILLE else PERMILLE,
+        power_permille=_stepped(high) if not is_dc and high > PERMILLE else PERMILLE,
+    )
+
+
+def _stepped(permille: int) -> int:
+    return -(-permille // VOLTAGE_STEP_PERMILLE) * VOLTAGE_STEP_PERMILLE
+
+
+def _outlook(wish: Wish, claim: Claim, reach: Reach, site: Site) -> Outlook | None:
+    if wish.remaining_wh is None or wish.left_ms is None or wish.is_satisfied:
+        return None
+    reach_ma = min(wish.max_ma, reach.alone_ma(claim))
+    return outlook(wish.remaining_wh, wish.left_ms, reach_ma, milliwatts_per_ma(site.voltage_mv, len(wish.phases)))
+
+
+def _is_strict(balancing: Balancing) -> bool:
+    return balancing.strategy is Strategy.PRIORITY and balancing.priorities is Priorities.STRICT
+
+
+def _weight(wish: Wish, balancing: Balancing) -> int:
+    """A token of priority 2 gets three parts where one without gets one."""
+    if balancing.priorities is Priorities.STRICT and balancing.strategy is not Strategy.DEPARTURE:
+        return 1
+    if balancing.strategy is Strategy.FAIR:
+        return 1
+    return min(WEIGHT_MAX, 1 + max(0, wish.priority))
+
+
+def _rank(
+    wish: Wish, seen: Outlook | None, balancing: Balancing, turns: Turns, mono_ms: Millis, *, is_pressing: bool
+) -> tuple[int, ...]:
+    """Smaller is admitted first."""
+    laxity = seen.laxity_ms // LAXITY_STEP_MS if seen is not None and is_pressing else 0
+    return (
+        -1 if wish.is_first else 0 if wish.keeps_going else 1,
+        0 if turns.keeps_running(wish.evse, mono_ms) else 1,
+        -wish.priority if _is_strict(balancing) else 0,
+        0 if is_pressing else 1,
+        laxity,
+        1 if wish.is_satisfied else 0,
+        *turns.order(wish.evse, mono_ms),
+    )
+
+
+class Reach:
+    """How much the conductors could give to one vehicle alone, soft limits kept."""
+
+    def __init__(self, capacities: Sequence[Capacity]) -> None:
+        self._by_circuit: dict[CircuitId, list[Capacity]] = {}
+        for capacity in capacities:
+            self._by_circuit.setdefault(capacity.circuit, []).append(capacity)
+
+    def alone_ma(self, claim: Claim) -> MilliAmps:
+        found = [
+            max(0, capacity.available_ma) * PERMILLE // k
+            for circuit in claim.circuits
+            for capacity in self._by_circuit.get(circuit, ())
+            if (k := counts_in(capacity, claim))
+        ]
+        return min(found, default=claim.max_ma)
+
+
+def look_ahead(
+    wishes: Sequence[Wish], claims: Mapping[EvseId, Claim], capacities: Sequence[Capacity], voltage_mv: MilliVolts
+) -> Plan | None:
+    """The plan for those with a target; None when there is none to make, or too much work."""
+    jobs = [
+        Job(
+            claims[wish.evse],
+            wish.remaining_wh * 3_600_000 // milliwatts_per_ma(voltage_mv, len(wish.phases)),
+            wish.left_ms,
+            wish.max_ma,
+        )
+        for wish in wishes
+        if wish.remaining_wh is not None and wish.left_ms is not None and wish.remaining_wh > 0 and wish.left_ms > 0
+    ]
+    return plan(jobs, capacities) if jobs else None
