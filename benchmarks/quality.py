@@ -1,7 +1,8 @@
 """How well vehicles are served: whole days of a workplace and a depot, by our share-out and by others, at eight connections.
 
 Energy is shown as a part of the optimum: what a linear program gives that knows the whole day in advance. *Blind* is our
-share-out as on most OCPP 1.6 sites, where nobody says how much is wanted or until when; *leaving* is told both. Every rule sees
+share-out as on most OCPP 1.6 sites, where nobody says how much is wanted or until when; *blind, 2 h* the same
+with turns of two hours instead of 15 minutes, *leaving* is told both. Every rule sees
 the same: who is plugged in, his phases, what he draws; those that sort by departure or laxity know departures and energies.
 """
 
@@ -52,6 +53,7 @@ RULES: dict[str, Callable[[], Rule]] = {
     "edf": lambda: earliest_departure,
     "llf": lambda: least_laxity,
     "blind": lambda: ours(knows_departures=False),
+    "blind, 2 h": lambda: ours(knows_departures=False, turn_min=120),
     "leaving": lambda: ours(knows_departures=True),
 }
 
@@ -152,7 +154,8 @@ def _print_goals(table: dict[int, dict[str, Row]], *, is_real: bool) -> None:
         best_gap = min(rows["leaving"].energy - max(rows[name].energy for name in OTHERS) for rows in table.values())
         print(f"  leaving beside the best of {', '.join(OTHERS)}, least: {100 * best_gap:+.1f} points: ", end="")
         print(verdict(best_gap, 0, is_least=True))
-        pauses = max(rows[name].pauses for rows in table.values() for name in ("blind", "leaving"))
-        print(f"  pauses per 100 visits, most: {pauses:.0f}, goal 20: {verdict(pauses, 20)}")
+        for name in ("blind", "blind, 2 h", "leaving"):
+            pauses = max(rows[name].pauses for rows in table.values())
+            print(f"  {name}: pauses per 100 visits, most: {pauses:.0f}, goal 20: {verdict(pauses, 20)}")
         worst_gap = min(rows["leaving"].worst - rows["llf"].worst for rows in table.values())
         print(f"  worst-served tenth beside LLF, least: {100 * worst_gap:+.1f} points: {verdict(worst_gap, 0, is_least=True)}")

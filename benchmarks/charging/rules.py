@@ -103,14 +103,14 @@ def _told(yard: Yard, current_ma: int) -> int:
     return told_ma if told_ma >= yard.floor_ma else 0
 
 
-def ours(*, knows_departures: bool) -> Rule:
+def ours(*, knows_departures: bool, turn_min: int = 15) -> Rule:
     """``edgectl.allocate``, a call each slot; a rule keeps what one call hands to the next, so each day takes a new one."""
     before: list[edgectl.Allocation | None] = [None]
     sites: dict[int, Any] = {}
 
     def rule(yard: Yard, here: list[Standing], slot: int) -> dict[int, int]:
         strategy = Strategy.DEPARTURE if knows_departures else Strategy.FAIR
-        site = sites.setdefault(id(yard), yard.site(strategy))
+        site = sites.setdefault(id(yard), yard.site(strategy, turn_min))
         steps = tuple(range(6 * AMP, 33 * AMP, AMP)) if yard.is_real else ()
         vehicles = [
             edgectl.PluggedIn(

@@ -39,7 +39,7 @@ class Yard:
     def limits_ma(self) -> list[int]:
         return [self.grid_ma, *[round(self.grid_ma * BOARD_PART)] * BOARDS]
 
-    def site(self, strategy: Strategy) -> Site:
+    def site(self, strategy: Strategy, turn_min: int) -> Site:
         grid = CircuitId("grid")
         limits = self.limits_ma()
         circuits = [Circuit(grid, Phases.uniform(limits[0]))]
@@ -53,7 +53,7 @@ class Yard:
             tuple(circuits),
             chargers,
             voltage_mv=round(self.wiring.volts * 1_000),
-            balancing=Balancing(strategy=strategy),
+            balancing=Balancing(strategy=strategy, rotate_ms=turn_min * 60_000),
         )
 
 

@@ -18,8 +18,6 @@ from edgectl.domain.site import Balancing, PowerKind, Priorities, Site, Strategy
 from edgectl.domain.units import MilliAmps, Millis, MilliVolts, WattHours
 
 WEIGHT_MAX = 100
-LAXITY_STEP_MS: Millis = 5 * 60_000
-"""Two departures that differ by less do not change places."""
 VOLTAGE_STEP_PERMILLE = 5
 """A voltage that trembles moves nobody's limit."""
 
@@ -85,9 +83,9 @@ def claim_all(
             outlooks[wish.evse] = seen
         short = ahead.short if ahead is not None else frozenset()
         is_pressing = seen is not None and (seen.is_pressing or wish.evse in short)
-        need_ma = seen.need_ma if seen is not None else 0
-        if ahead is not None:
-            need_ma = max(need_ma, ahead.need_ma.get(wish.evse, 0)) if seen is not None else 0
+        need_ma = 0
+        if seen is not None:
+            need_ma = seen.need_ma if ahead is None else ahead.need_ma.get(wish.evse, 0)
         claims[wish.evse] = replace(
             claim,
             max_ma=max_ma,
@@ -144,15 +142,19 @@ def _weight(wish: Wish, balancing: Balancing) -> int:
 def _rank(
     wish: Wish, seen: Outlook | None, balancing: Balancing, turns: Turns, mono_ms: Millis, *, is_pressing: bool
 ) -> tuple[int, ...]:
-    """Smaller is admitted first."""
-    laxity = seen.laxity_ms // LAXITY_STEP_MS if seen is not None and is_pressing else 0
+    """Smaller is admitted first.
+
+    Among the pressing it is turns that decide and not their laxity: where not all can make it, least laxity first would serve the
+    most hopeless, and change its mind all the time. Who will make it anyway needs no turns: the one that runs goes on.
+    """
+    is_sure = seen is not None and not is_pressing
     return (
         -1 if wish.is_first else 0 if wish.keeps_going else 1,
         0 if turns.keeps_running(wish.evse, mono_ms) else 1,
         -wish.priority if _is_strict(balancing) else 0,
         0 if is_pressing else 1,
-        laxity,
         1 if wish.is_satisfied else 0,
+        1 if is_sure and not turns.is_running(wish.evse) else 0,
         *turns.order(wish.evse, mono_ms),
     )
 

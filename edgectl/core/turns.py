@@ -67,6 +67,10 @@ class Turns:
     def leave(self, evse: EvseId) -> None:
         self.by_evse.pop(evse, None)
 
+    def is_running(self, evse: EvseId) -> bool:
+        turn = self.by_evse.get(evse)
+        return turn is not None and turn.is_served
+
     def keeps_running(self, evse: EvseId, mono_ms: Millis) -> bool:
         """It has only just begun, or is never paused for others."""
         turn = self.by_evse.get(evse)
