@@ -85,7 +85,8 @@ def claim_all(
         is_pressing = seen is not None and (seen.is_pressing or wish.evse in short)
         need_ma = 0
         if seen is not None:
-            need_ma = seen.need_ma if ahead is None else ahead.need_ma.get(wish.evse, 0)
+            planned_ma = ahead.need_ma.get(wish.evse, 0) if ahead is not None else 0
+            need_ma = max(planned_ma, seen.need_ma) if ahead is None or is_pressing else planned_ma
         claims[wish.evse] = replace(
             claim,
             max_ma=max_ma,

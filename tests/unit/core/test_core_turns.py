@@ -118,9 +118,10 @@ def test_a_pause_costs_ten_minutes_of_charging() -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.integers(5, 60), st.integers(0, 4)), min_size=2, max_size=12))
 def test_nobody_starves_whatever_the_room(spans: list[tuple[int, int]]) -> None:
-    """What each is owed stays within what all can go without in one round of the queue, as long as there is room for one."""
+    """Nobody is owed more than another by more than one round of the queue, as long as there is room for one."""
     yard = Yard("ABCD")
     for minutes, room in spans:
         yard.run(minutes, max(1, room))
     round_ma_s = MIN_MA * (len(yard.names) * (TURN_MS + DWELL_MS) + DWELL_MS) // 1_000
-    assert all(turn.owed_ma_s <= round_ma_s for turn in yard.turns.by_evse.values())
+    owed = [turn.owed_ma_s for turn in yard.turns.by_evse.values()]
+    assert max(owed) - min(owed) <= round_ma_s
