@@ -146,6 +146,7 @@ def draw_meter(state: MeterState, now: Instant) -> MeterView:
         current_ma=good.current_ma if good else None,
         power_total_w=good.power_total_w if good else None,
         energy_import_wh=good.energy_import_wh if good else None,
+        energy_age_ms=now.mono_ms - good.energy_mono_ms if good and good.energy_mono_ms is not None else None,
     )
 
 

@@ -152,6 +152,7 @@ def _meter(view: MeterView) -> dict[str, object]:
         "current_ma": _phases(view.current_ma),
         "power_w": view.power_total_w,
         "energy_import_wh": view.energy_import_wh,
+        "energy_age_ms": view.energy_age_ms,
     }
 
 

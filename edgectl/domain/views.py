@@ -21,6 +21,8 @@ class MeterView:
     current_ma: Phases | None
     power_total_w: Watts | None
     energy_import_wh: WattHours | None
+    energy_age_ms: Millis | None = None
+    """Energy is read less often than currents."""
 
 
 @dataclass(frozen=True, slots=True)
