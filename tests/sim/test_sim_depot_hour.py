@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from hwsim.world.site import SiteOptions, run_site
+
 ROOT = Path(__file__).resolve().parents[2]
 RUN = """
 import json, sys
@@ -42,7 +44,7 @@ def simulate(seed: int, hours: float, *, faults: bool, hash_seed: int) -> dict[s
 def test_a_depot_hour_keeps_every_promise_and_is_the_same_twice() -> None:
     first = simulate(1, 1.0, faults=False, hash_seed=0)
     assert first["broken"] == []
-    assert int(str(first["sessions_started"])) > 20
+    assert int(str(first["sessions_started"])) > 8
     assert first["records_received"] == first["sessions_started"]
     assert float(str(first["longest_over_s"])) <= 15
     again = simulate(1, 1.0, faults=False, hash_seed=77)
@@ -57,10 +59,10 @@ def test_another_seed_is_another_depot() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("seed", [11, 12, 13])
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", range(1, 21))
 def test_promises_hold_while_things_go_wrong(seed: int) -> None:
-    report = simulate(seed, 0.75, faults=True, hash_seed=seed)
-    assert report["broken"] == [], f"seed {seed}: replay with python -m hwsim world --seed {seed} --faults"
-    assert report["fault_counts"]
-    assert report["records_received"] == report["sessions_started"]
+    report = run_site(SiteOptions(seed=seed, hours=2.0, faults=True))
+    assert report.broken == [], f"replay with python -m hwsim world --seed {seed} --hours 2 --faults"
+    assert report.fault_counts
+    assert report.records_received == report.sessions_started

@@ -53,6 +53,11 @@ class Judge:
         if len(found) < BROKEN_COUNT_MAX:
             found.append(f"{self._world.loop.time():.3f} s: {words}")
 
+    def told_a(self, name: str) -> float | None:
+        """The limit a charger was told last; None without a transaction."""
+        told = self._told.get(name)
+        return None if told is None else told[0] / 1000
+
     # --- what is under way --------------------------------------------------------------------------------------------
 
     def begins(self, excuse: Excuse) -> None:

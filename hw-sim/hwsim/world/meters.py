@@ -69,9 +69,11 @@ class SimMeters:
                 tasks.create_task(self._read(meter), name=f"meter-{meter.id}")
 
     async def _read(self, meter: SimMeter) -> None:
+        loop = asyncio.get_running_loop()
         while True:
-            measured_a = meter.measure()
-            await asyncio.sleep(meter.delay_s)
-            self._read_count += 1
-            self._inbox.put(MeterRead(meter.reading(measured_a, self._clock.now().mono_ms)))
-            await asyncio.sleep(max(0.05, meter.period_s - meter.delay_s))
+            loop.call_later(meter.delay_s, self._tell, meter, meter.measure())
+            await asyncio.sleep(meter.period_s)
+
+    def _tell(self, meter: SimMeter, measured_a: Amps) -> None:
+        self._read_count += 1
+        self._inbox.put(MeterRead(meter.reading(measured_a, self._clock.now().mono_ms)))

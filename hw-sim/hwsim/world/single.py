@@ -21,7 +21,9 @@ SITE = SiteOptions(
     seed=1, step_s=0.5, charger_count=6, grid_a=80.0, hall_a=40.0, base_a=6.0, machine_a=0.0, machine_count=0, step_a=34.0
 )
 """Fallbacks and the building at its most just fit. The vehicles have all that is left; with the step it is 1.4 x the limit."""
-SETTLE_S = 150.0
+SET_UP_S = 30.0
+"""Before the first car comes: a charger that has never met edgectl has no fallback yet."""
+SETTLE_S = 120.0
 STEP_AFTER_S, STEP_LASTS_S = 5.0, 40.0
 LASTS_S = 60.0
 NOTICED_AFTER_S = 45.0
@@ -70,6 +72,7 @@ def run_single(name: str, *, lasts_s: float | None = None, seed: int = 1) -> Out
     seconds = lasts_s if lasts_s is not None else LASTS_OTHERWISE_S.get(name, LASTS_S if kind.lasts_s[1] else 0.0)
 
     async def story(world: World) -> None:
+        await asyncio.sleep(SET_UP_S)
         now_s = world.loop.time()
         for number, station in enumerate(world.stations):
             car = Car(10_000_000, 0, max_a=32.0, reaction_s=1.0 + 0.7 * number)

@@ -50,12 +50,12 @@ class SiteOptions:
     hours: float = 1.0
     step_s: float = 1.0
     """How often what flows is looked at."""
-    charger_count: int = 8
-    grid_a: float = 115.0
-    hall_a: float = 55.0
-    base_a: float = 12.0
+    charger_count: int = 6
+    grid_a: float = 90.0
+    hall_a: float = 45.0
+    base_a: float = 10.0
     """What the building takes at any time, beside the chargers."""
-    machine_a: float = 16.0
+    machine_a: float = 14.0
     machine_count: int = 4
     step_a: float = 0.0
     """How much more the building may be made to take by a script."""
