@@ -8,6 +8,7 @@
 - ``rtu``           Modbus RTU frames: build, find, judge; pure
 - ``unit``          one meter: what to ask next, when, and what became of it; sans-IO
 - ``contacts``      contacts and registers that limit the site from outside, read on the same buses; sans-IO
+- ``waiting``       how long for an answer, and which not to wait for while others may still come; pure
 - ``virtual``       sums and differences of meters; pure
 - ``buses``         one transaction at a time on TCP (pymodbus), on a serial line, on RTU over TCP
 - ``poller``        one scheduler per bus: every meter in its turn, a dead one costs its neighbours little

@@ -10,7 +10,8 @@ from edgectl.domain.settings import InputConnection, Transport
 from edgectl.domain.units import Millis
 from edgectl.meters.buses import ECHO_MS
 from edgectl.meters.rtu import Answer, Request
-from edgectl.meters.unit import DEAD_AFTER, LATE_MS, PROBE_PAUSE_MAX_MS, Ask
+from edgectl.meters.unit import DEAD_AFTER, PROBE_PAUSE_MAX_MS, Ask
+from edgectl.meters.waiting import LATE_MS
 
 
 @dataclass

@@ -5,7 +5,7 @@ answer as the answer to the next request, so that amps pass for watts; it loses 
 an answer with fewer registers than asked and one of another function. ``python -m hwsim meters`` counts, under the same faults.
 
 An RTU frame carries no transaction number. What tells an answer from another is the unit, the function and the length, so
-``unit.Shapes`` never lets a request wait while an answer of the same unit and length may still be on its way; where a meter
+``waiting.Shapes`` never lets a request wait while an answer of the same unit and length may still be on its way; where a meter
 leaves no other length, the bus (``buses``) listens on after the answer and takes neither of two. Whatever comes while nobody asks
 is thrown away. Modbus TCP has transaction numbers and stays with pymodbus.
 """

@@ -8,7 +8,8 @@ from edgectl.domain.ids import InputId
 from edgectl.domain.settings import Connection, InputConnection, Table, Transport
 from edgectl.meters.contacts import ContactUnit
 from edgectl.meters.rtu import Answer, Receiver, Request, crc
-from edgectl.meters.unit import DEAD_AFTER, LATE_MS
+from edgectl.meters.unit import DEAD_AFTER
+from edgectl.meters.waiting import LATE_MS
 
 
 def unit(transport: Transport = Transport.SERIAL, table: Table = Table.DISCRETE) -> ContactUnit:

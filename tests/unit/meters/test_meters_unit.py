@@ -10,10 +10,12 @@ from support.meter_bench import TRANSACTION_MS, ask_device, carry, read_until
 from edgectl.domain.events import MeterReading, Quality
 from edgectl.domain.ids import MeterId
 from edgectl.domain.settings import Connection, MeterConnection, Transport
+from edgectl.meters.buses import ECHO_MS
 from edgectl.meters.catalogue import entry_names, model
 from edgectl.meters.poller import Turns
 from edgectl.meters.rtu import Answer, Request
-from edgectl.meters.unit import ECHO_MS, LATE_MS, UnitReader
+from edgectl.meters.unit import UnitReader
+from edgectl.meters.waiting import LATE_MS
 from hwsim.meters.device import Device
 from hwsim.meters.generated import device_of
 from hwsim.meters.registers import Truth, registers_of, words_of
