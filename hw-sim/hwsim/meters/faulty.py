@@ -78,6 +78,7 @@ class FaultyBus:
         answer = unit.answer(function, address, count)
         frame = self._frame(number, answer, header)
         delay_s = draw.uniform(0.003, 0.03)
+        last, self._last[number] = self._last.get(number), frame
         if self._held is not None:  # a neighbour's answer comes in place of this one, which follows
             self._after(delay_s, write, self._held)
             self._held = None
@@ -88,7 +89,6 @@ class FaultyBus:
             kind = "silent"  # a gateway checks the sum, and TCP has its own
         if kind:
             self.counts[kind] += 1
-        last, self._last[number] = self._last.get(number), frame
         match kind:
             case "late":
                 self._after(draw.uniform(0.03, LATE_MAX_S), write, frame)
