@@ -288,15 +288,18 @@ def settle(
         sums[line.tax_percent] = sums.get(line.tax_percent, Fraction(0)) + Fraction(line.amount)
     taxes: list[tuple[str, str, str]] = []
     before = after = Decimal(0)
+    exact_after = Fraction(0)
     for rate, amount in sums.items():
         net, tax = taxed(amount, rate, decimals, is_gross=is_gross)
         before, after = before + net, after + net + tax
+        exact_after += Fraction(net) * (1 + Fraction(rate or 0) / 100)
         taxes.append((rate or "0", format(net, "f"), format(tax, "f")))
+    gross_of_net = exact_after / Fraction(before) if before else 1 + Fraction(_first_percent(tariff, plan)) / 100
     all_lines = list(lines)
     for name, limit in (("MIN_PRICE", tariff.min_price), ("MAX_PRICE", tariff.max_price)):
         if limit is None:
             continue
-        new_before, new_after = _limited(limit, before, after, tariff, plan, is_lowest=name == "MIN_PRICE")
+        new_before, new_after = _limited(limit, before, after, gross_of_net, tariff, plan, is_lowest=name == "MIN_PRICE")
         if (new_before, new_after) == (before, after):
             continue
         more, more_tax = new_before - before, (new_after - new_before) - (after - before)
@@ -327,8 +330,16 @@ def taxed(amount: Fraction, rate: str | None, decimals: int, *, is_gross: bool) 
 
 
 def _limited(
-    limit: PriceLimit, before: Decimal, after: Decimal, tariff: Tariff, plan: Plan | None, *, is_lowest: bool
+    limit: PriceLimit,
+    before: Decimal,
+    after: Decimal,
+    gross_of_net: Fraction,
+    tariff: Tariff,
+    plan: Plan | None,
+    *,
+    is_lowest: bool,
 ) -> tuple[Decimal, Decimal]:
+    """``gross_of_net``: what is paid for each unit before tax, unrounded, so that a bound after tax follows from one before."""
     decimals = minor_decimals(tariff.currency)
     pick = max if is_lowest else min
     net = pick(before, rounded(Fraction(limit.before_taxes), decimals))
@@ -336,10 +347,12 @@ def _limited(
         return net, net
     if limit.after_taxes is not None:
         return net, max(net, pick(after, rounded(Fraction(limit.after_taxes), decimals)))
-    if before:
-        return net, after if net == before else rounded(Fraction(net) * Fraction(after) / Fraction(before), decimals)
-    percent = tax_of(tariff.elements[0].components[0], tariff, plan) or 0
-    return net, net + rounded(Fraction(net) * Fraction(percent) / 100, decimals)
+    return net, max(net, pick(after, rounded(Fraction(limit.before_taxes) * gross_of_net, decimals)))
+
+
+def _first_percent(tariff: Tariff, plan: Plan | None) -> Decimal:
+    """The tax on a least price when nothing else was used."""
+    return tax_of(tariff.elements[0].components[0], tariff, plan) or Decimal(0)
 
 
 def _doubts(tariff: Tariff, usages: Sequence[Usage], drafts: Sequence[_Draft]) -> set[str]:
