@@ -18,7 +18,7 @@ from serial import SerialException
 
 from edgectl.domain.settings import Connection, Transport
 from edgectl.domain.units import Millis
-from edgectl.meters.rtu import CONTACT_FUNCTIONS, EXCEPTIONS, Answer, Receiver, Request
+from edgectl.meters.rtu import CONTACT_FUNCTIONS, EXCEPTIONS, READ_FUNCTIONS, Answer, Receiver, Request
 from edgectl.meters.streams import line_reason
 
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # it would write a line for each silence; we count them
@@ -31,6 +31,10 @@ NOISE_MAX_MS: Millis = 300
 SILENT_LINK_MAX = 8
 """Transactions in a row without any answer before a TCP connection is made anew: it may be half-open. One silent unit among
 others never gets there, and where it is the only one, a new connection every minute or so costs nothing."""
+
+
+RECENT_COUNT = 64
+"""Answers to requests this many back may still come: with the longest time-out that is more than a minute."""
 
 
 class Bus(Protocol):
@@ -210,6 +214,8 @@ class TcpBus:
         self._lock = asyncio.Lock()
         self._number = 0
         self._silent_count = 0
+        self._heard = b""
+        """What has come since the last request, as far as it was not passed over."""
 
     async def read(self, request: Request, timeout_ms: Millis) -> Answer:
         return await asyncio.shield(asyncio.ensure_future(self._transact(request, timeout_ms)))
@@ -261,6 +267,9 @@ class TcpBus:
         if answer.function_code != request.function or answer.dev_id != request.unit:
             self._drop()
             return Answer(None, "wrong-function" if answer.dev_id == request.unit else "wrong-unit")
+        if is_spliced(self._heard[-(9 + request.data_size) :], client.ctx.next_tid):
+            self._drop()
+            return Answer(None, "damaged-answer")
         # Contacts come in whole bytes; what was not asked for fills the last one.
         is_contact = request.function in CONTACT_FUNCTIONS
         words = tuple(map(int, answer.bits)) if is_contact else tuple(answer.registers)
@@ -275,7 +284,13 @@ class TcpBus:
             self._drop()
             # Neither retries nor reconnecting of its own: the poller decides what the bus time is spent on.
             client = AsyncModbusTcpClient(
-                self._host, port=self._port, retries=0, timeout=CONNECT_MS / 1000, reconnect_delay=0, reconnect_delay_max=0
+                self._host,
+                port=self._port,
+                retries=0,
+                timeout=CONNECT_MS / 1000,
+                reconnect_delay=0,
+                reconnect_delay_max=0,
+                trace_packet=self._listen,
             )
             self._client = client
             async with asyncio.timeout(CONNECT_MS / 1000):
@@ -286,6 +301,10 @@ class TcpBus:
             self._silent_count = 0
         return client
 
+    def _listen(self, is_sent: bool, data: bytes) -> bytes:
+        self._heard = b"" if is_sent else data
+        return data
+
     def _drop(self) -> None:
         client, self._client = self._client, None
         if client is not None:
@@ -295,3 +314,18 @@ class TcpBus:
     async def close(self) -> None:
         async with self._lock:
             self._drop()
+
+
+def is_spliced(frame: bytes, number: int) -> bool:
+    """Whether inside a Modbus TCP frame another answer begins, to one of the requests before ``number``.
+
+    A gateway that sends a late answer into the middle of another, or after a torn one, makes a frame that fits in every respect:
+    unit, function, length and number are those of the first. Registers that look like such a beginning by chance cost a reading.
+    """
+    for start in range(1, len(frame) - 8):
+        size, data_size = int.from_bytes(frame[start + 2 : start + 6]), frame[start + 8]
+        is_whole = size == 3 + data_size and frame[start + 7] in READ_FUNCTIONS
+        is_refusal = size == 3 and frame[start + 7] & 0x7F in READ_FUNCTIONS
+        if (is_whole or is_refusal) and (number - int.from_bytes(frame[start : start + 2])) % 65_536 <= RECENT_COUNT:
+            return True
+    return False

@@ -34,7 +34,9 @@ class ContactUnit:
 
     def ask(self, _now_mono_ms: Millis) -> Ask:
         one = self.connection
-        request = Request(one.unit_number, one.table.function_number, one.address_number, 1)
+        # On a serial line all its answers are alike, so one that is repeated must not pass for the next.
+        is_mistakable = one.connection.transport is not Transport.TCP
+        request = Request(one.unit_number, one.table.function_number, one.address_number, 1, is_mistakable)
         return Ask(request, one.timeout_ms, self._free_mono_ms)
 
     def answered(self, answer: Answer, now_mono_ms: Millis) -> InputRead:

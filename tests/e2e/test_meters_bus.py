@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -124,6 +124,37 @@ async def test_an_answer_that_does_not_fit_is_never_taken_and_the_bus_recovers(k
         assert answer.reason
         device.faults.clear()
         assert (await opened.read(request, 500)).words == expected(request)
+
+
+@pytest.mark.parametrize("rest", [0, 6])
+async def test_an_answer_with_a_late_one_in_it_is_not_taken(rest: int) -> None:
+    """Unit, function, length and number are right, and some words are those of another request: whether it completes a torn
+    answer, or comes in the middle of one that is sent byte by byte (of whose rest nothing is waited for)."""
+    late = b""
+
+    async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal late
+        with suppress(asyncio.IncompleteReadError):
+            while asked := await reader.readexactly(12):
+                address, count = int.from_bytes(asked[8:10]), int.from_bytes(asked[10:12])
+                words = b"".join(own_address(one).to_bytes(2) for one in range(address, address + count))
+                frame = asked[:4] + (3 + len(words)).to_bytes(2) + asked[6:8] + bytes([len(words)]) + words
+                if not late:
+                    late = frame
+                else:
+                    writer.write((frame[: -len(late) - rest] + late + frame[-len(late) - rest :])[: len(frame)])
+        writer.close()
+
+    server = await asyncio.start_server(gateway, "127.0.0.1", 0)
+    opened = open_bus(Connection(Transport.TCP, "127.0.0.1", server.sockets[0].getsockname()[1]))
+    try:
+        assert (await opened.read(Request(3, 3, 0, 4), 100)).reason == "timeout"
+        answer = await opened.read(Request(3, 3, 40, 20), 5_000)
+        assert (answer.words, answer.reason) == (None, "damaged-answer")
+    finally:
+        await opened.close()
+        server.close()
+        await server.wait_closed()
 
 
 @pytest.mark.parametrize("kind", KINDS)
