@@ -26,7 +26,7 @@ demo:
 
 test:
 	@$(PYTHON) .ci/setup.py requirements-dev.lock --program mosquitto --library libmodbus
-	@.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
+	@.venv/bin/python -m pytest --numprocesses 4 --dist worksteal $(ARGS)
 
 lint:
 	@$(PYTHON) .ci/setup.py requirements-dev.lock --program systemd-analyze
