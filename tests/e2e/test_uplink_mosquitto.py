@@ -182,7 +182,8 @@ async def test_a_bill_arrives_byte_for_byte_is_sent_again_and_goes_with_its_rece
 async def test_the_birth_is_retained_and_a_killed_gateway_is_declared_offline_by_its_will(tmp_path: Path) -> None:
     async with Mosquitto(tmp_path) as broker:
         async with gateway(broker.port) as site:
-            await until(lambda: site.is_connected, "connected")
+            async with peer(broker) as early:
+                await until(lambda: early.heard(BASE + "status"), "the birth")
             async with peer(broker) as late:
                 await until(lambda: late.heard(BASE + "status"), "the retained birth")
                 birth = late.heard(BASE + "status")[0]
