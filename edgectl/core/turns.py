@@ -19,6 +19,10 @@ from edgectl.domain.units import MilliAmps, Millis
 DWELL_MS: Millis = 10 * 60_000
 """The least time of a run and of a pause (products-regulation.md 1.3: 6 A for 10 min after a pause); also the price of a pause.
 A site that rotates faster than this has said so itself."""
+SHOWN_MS: Millis = 60_000
+"""Stopped sooner than this, a vehicle had not reported yet: its own beginning may have been taken for the building."""
+FALSE_STARTS_COUNT = 3
+"""After so many of these in a row it rests all the same."""
 OWED_MAX_MA_S = 24 * 3_600 * 32_000
 """A day at 32 A: what is owed beyond that changes nobody's place."""
 
@@ -36,6 +40,8 @@ class Turn:
     """This pause lasts its time."""
     forced_ms: Millis | None = None
     """When a conductor stopped it last, within its turn."""
+    false_start_count: int = 0
+    """Times in a row that it was stopped before it had shown what it draws."""
     owed_ma_s: int = 0
     """What it went without, per phase."""
     pause_count: int = 0
@@ -114,7 +120,11 @@ class Turns:
 
     def _pause(self, turn: Turn, mono_ms: Millis) -> None:
         is_forced = turn.since_ms is None or mono_ms - turn.since_ms < self.turn_ms
+        is_false_start = is_forced and turn.since_ms is not None and mono_ms - turn.since_ms < SHOWN_MS
+        turn.false_start_count = turn.false_start_count + 1 if is_false_start else 0
         is_again = turn.forced_ms is not None and mono_ms - turn.forced_ms < 3 * self.dwell_ms
+        if is_false_start and turn.false_start_count <= FALSE_STARTS_COUNT:
+            is_again = False
         turn.is_resting = is_again or not is_forced
         if is_forced:
             turn.forced_ms = mono_ms
