@@ -14,6 +14,7 @@ import tty
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from hwsim.meters.crc import ARC_START, crc16
 from hwsim.meters.registers import Truth
 
 _IN = ("21", "41", "61")
@@ -198,17 +199,4 @@ def _kilowatts(power_w: int) -> str:
 
 
 def _crc(data: bytes) -> int:
-    """CRC-16/ARC by table, unlike edgectl's, which shifts."""
-    value = 0
-    for byte in data:
-        value = value >> 8 ^ _TABLE[(value ^ byte) & 0xFF]
-    return value
-
-
-def _entry(index: int) -> int:
-    for _ in range(8):
-        index = index >> 1 ^ (0xA001 if index & 1 else 0)
-    return index
-
-
-_TABLE = [_entry(index) for index in range(256)]
+    return crc16(data, ARC_START)

@@ -8,6 +8,7 @@ import os
 import tty
 from collections.abc import Callable
 
+from hwsim.meters.crc import MODBUS_START, crc16
 from hwsim.meters.device import Device
 
 
@@ -124,17 +125,4 @@ class MeterTunnel:
 
 
 def _checksum(body: bytes) -> int:
-    """CRC-16/MODBUS by table, unlike edgectl's, which shifts."""
-    value = 0xFFFF
-    for byte in body:
-        value = value >> 8 ^ _TABLE[(value ^ byte) & 0xFF]
-    return value
-
-
-def _entry(index: int) -> int:
-    for _ in range(8):
-        index = index >> 1 ^ (0xA001 if index & 1 else 0)
-    return index
-
-
-_TABLE = [_entry(index) for index in range(256)]
+    return crc16(body, MODBUS_START)
