@@ -141,7 +141,7 @@ class Doubts:
         if state.meter.role is not MeterRole.GUARD:
             return found
         short = _short(suspect, circuit, reading, measured_ma, told, now)
-        frozen = _frozen(suspect, reading, told, now)
+        frozen = _frozen(suspect, reading, below, now)
         return found or short or frozen or _below(suspect, site, circuit, measured_ma, meters, now)
 
 
@@ -230,16 +230,25 @@ def _short(
     return (Doubt.FLIPPED if is_mirrored else Doubt.IMPLAUSIBLE), words
 
 
-def _frozen(suspect: _Suspect, reading: MeterReading, told: Told, now: Instant) -> tuple[Doubt, str] | None:
-    """Its currents stand still to the last digit while vehicles have reported first one current and then another."""
+def _frozen(suspect: _Suspect, reading: MeterReading, below: Told, now: Instant) -> tuple[Doubt, str] | None:
+    """Its currents stand still to the last digit while vehicles have reported first one current and then another.
+
+    Vehicles whose phases nobody has seen yet, and those that are gone since, accuse nobody; but what they may have taken over or
+    left to the others explains a meter that stands still.
+    """
+    here = {vehicle.evse for vehicle, _ in below}
     moved_ma = ZERO
-    for vehicle, _ in told:
+    taken_ma = sum((ZERO - first_ma for evse, first_ma in suspect.reported_ma.items() if evse not in here), ZERO)
+    for vehicle, _ in below:
         reported_ms = vehicle.reported_mono_ms
         if vehicle.current_ma is None or reported_ms is None or reported_ms < suspect.still_since_mono_ms + SETTLE_MS:
             continue
         first_ma = suspect.reported_ma.setdefault(vehicle.evse, vehicle.current_ma)
-        if reading.completed_mono_ms - reported_ms >= REPORT_SHOWS_MS:
+        if not vehicle.has_shown_phases:
+            taken_ma += vehicle.current_ma - first_ma
+        elif reading.completed_mono_ms - reported_ms >= REPORT_SHOWS_MS:
             moved_ma += vehicle.current_ma - first_ma
+    moved_ma = Phases(*(_unexplained(moved_ma[phase], taken_ma[phase]) for phase in ALL_PHASES))
     phase = max(ALL_PHASES, key=lambda phase: abs(moved_ma[phase]))
     if abs(moved_ma[phase]) < STEP_MA:
         suspect.moved_since_mono_ms = None
@@ -248,7 +257,7 @@ def _frozen(suspect: _Suspect, reading: MeterReading, told: Told, now: Instant) 
         suspect.moved_since_mono_ms = now.mono_ms
     since_ms = suspect.moved_since_mono_ms
     # Another that took over just what the first left off has not said so yet: everybody is heard first.
-    are_heard = all((vehicle.reported_mono_ms or 0) >= since_ms - REPORT_SHOWS_MS for vehicle, _ in told)
+    are_heard = all((vehicle.reported_mono_ms or 0) >= since_ms - REPORT_SHOWS_MS for vehicle, _ in below)
     if not are_heard and now.mono_ms - since_ms < HEARD_MS:
         return None
     still_s = (now.mono_ms - suspect.still_since_mono_ms) // 1000
@@ -256,6 +265,13 @@ def _frozen(suspect: _Suspect, reading: MeterReading, told: Told, now: Instant) 
         Doubt.FROZEN,
         f"no current of it has moved for {still_s} s, its vehicles' have by {_amps(moved_ma[phase])} on {phase.name}",
     )
+
+
+def _unexplained(moved_ma: MilliAmps, taken_ma: MilliAmps) -> MilliAmps:
+    """What is left of a movement when another in the other direction may have made up for it."""
+    if moved_ma < 0:
+        return -_unexplained(-moved_ma, -taken_ma)
+    return max(0, moved_ma + min(0, taken_ma))
 
 
 def _below(

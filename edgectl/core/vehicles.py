@@ -23,6 +23,9 @@ RESERVE_MA: MilliAmps = 2_000
 DRAWING_MA: MilliAmps = 1_000
 """Above this a vehicle is charging; below lie standby and measuring noise."""
 
+LEFT_OUT_PERCENT = 125
+"""Of the power that the told currents carry. Voltage is within 10 % (EN 50160); a phase left out of three makes 150 %."""
+
 
 @dataclass(slots=True)
 class Vehicle:
@@ -61,7 +64,10 @@ class Vehicle:
         self.current_ma = current_ma
         self.reported_mono_ms = now.mono_ms
         if sample.current_ma is not None:
-            self._learn_phases(current_ma)
+            if self._leaves_out(sample, voltage_mv):
+                self._forget_phases()
+            else:
+                self._learn_phases(current_ma)
 
     def _on_site_phases(self, sample: Sample, voltage_mv: MilliVolts) -> Phases | None:
         wiring = self.charger.phases
@@ -69,12 +75,25 @@ class Vehicle:
             values = list(ZERO)
             for own, site_phase in enumerate(wiring):
                 values[site_phase] = max(0, sample.current_ma[own])
-            return Phases(*values)
+            told_ma = Phases(*values)
+            return Phases.on(wiring, told_ma.largest) if self._leaves_out(sample, voltage_mv) else told_ma
         single_ma = sample.current_single_ma
         if single_ma is None and sample.power_w is not None:
             single_ma = sample.power_w * 1_000_000 // (voltage_mv * len(self.phases))
         # A current without a phase is taken to flow on every phase the vehicle may use: the worst case for each conductor.
         return None if single_ma is None else Phases.on(self.phases, max(0, single_ma))
+
+    def _leaves_out(self, sample: Sample, voltage_mv: MilliVolts) -> bool:
+        """It draws clearly more power than these currents carry: some chargers tell the current of their first phase only."""
+        told_ma = [max(0, sample.current_ma[own]) for own in range(len(self.charger.phases))] if sample.current_ma else []
+        carried_w = sum(told_ma) * voltage_mv // 1_000_000
+        return sample.power_w is not None and sample.power_w * 100 > carried_w * LEFT_OUT_PERCENT > 0 and min(told_ma) == 0
+
+    def _forget_phases(self) -> None:
+        """Back to the worst case, until it tells all of its phases."""
+        self.phases = self.charger.phases
+        self.has_shown_phases = False
+        self._narrow_count = self._shown_count = 0
 
     def _learn_phases(self, current_ma: Phases) -> None:
         drawing = tuple(phase for phase in self.charger.phases if current_ma[phase] >= DRAWING_MA)

@@ -168,10 +168,15 @@ class Bench:
         return self.settle(self.put(event))
 
     def values(
-        self, charger: str, evse: int = 1, energy_wh: int | None = None, amps: tuple[float, ...] | None = None
+        self,
+        charger: str,
+        evse: int = 1,
+        energy_wh: int | None = None,
+        amps: tuple[float, ...] | None = None,
+        power_w: int | None = None,
     ) -> list[Decision]:
         current = Phases(*(round(1000 * a) for a in amps)) if amps else None
-        sample = Sample(reported_utc_ms=self.utc_ms, energy_wh=energy_wh, current_ma=current)
+        sample = Sample(reported_utc_ms=self.utc_ms, energy_wh=energy_wh, current_ma=current, power_w=power_w)
         return self.settle(self.put(MeterValuesReported(self.call(charger, "MeterValues"), evse, None, (sample,))))
 
     def stop(

@@ -106,3 +106,20 @@ def test_a_vehicle_on_two_phases_is_recognised_and_one_that_takes_a_third_again_
         bench.run(10, follows=False)
         bench.values("A", amps=(0, 0, 16))
     assert vehicle.phases == (Phase.L3,)
+
+
+def test_a_charger_that_tells_one_phase_and_draws_on_three_counts_on_three() -> None:
+    bench = Bench(plant("A", limit_a=40, metered=False))
+    charge(bench, "A")
+    vehicle = next(iter(bench.controller._balancing.vehicles.values()))
+    for _ in range(4):
+        bench.run(10, follows=False)
+        bench.values("A", amps=(16, 0, 0), power_w=16 * 230 * 3)
+    assert vehicle.phases == (Phase.L1, Phase.L2, Phase.L3)
+    assert vehicle.current_ma == Phases.uniform(16_000)
+    assert not vehicle.has_shown_phases
+    for _ in range(2):
+        bench.values("A", amps=(16, 0, 0), power_w=16 * 250)
+    assert vehicle.phases == (Phase.L1,), "one phase at a high voltage is one phase"
+    bench.values("A", amps=(16, 0, 0), power_w=16 * 230 * 2)
+    assert vehicle.phases == (Phase.L1, Phase.L2, Phase.L3), "it may be any that it did not tell"

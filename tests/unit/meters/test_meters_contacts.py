@@ -18,7 +18,11 @@ def unit(transport: Transport = Transport.SERIAL, table: Table = Table.DISCRETE)
 
 @pytest.mark.parametrize(("table", "function"), [(Table.COIL, 1), (Table.DISCRETE, 2), (Table.HOLDING, 3), (Table.INPUT, 4)])
 def test_each_table_has_its_function(table: Table, function: int) -> None:
-    assert unit(table=table).ask(0).request == Request(5, function, 3, 1)
+    assert unit(Transport.TCP, table).ask(0).request == Request(5, function, 3, 1)
+
+
+def test_on_a_line_every_answer_of_a_contact_looks_like_the_one_before() -> None:
+    assert unit(Transport.SERIAL).ask(0).request.is_mistakable
 
 
 @pytest.mark.parametrize(("data", "value"), [(b"\x01", 1), (b"\x00", 0), (b"\xfe", 0)])
