@@ -14,7 +14,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from edgectl import __version__
-from edgectl.cli import actions, authority, commissioning, exports, limits, meter_tools, prices, signed, tables
+from edgectl.cli import actions, authority, commissioning, contract, exports, limits, meter_tools, prices, signed, tables
 from edgectl.cli.client import Daemon, DaemonError
 
 OK, FAILED, BAD_INPUT, UNSAFE = 0, 1, 2, 3
@@ -433,5 +433,6 @@ cli.add_command(commissioning.commission)
 cli.add_command(commissioning.adopt)
 cli.add_command(authority.authority)
 cli.add_command(prices.price_command)
+cli.add_command(contract.contract)
 ledger.add_command(signed.verify_signed)
 sessions.add_command(exports.sessions_export)

@@ -10,8 +10,9 @@ From the pure inside to the socket:
 - ``transport``  the seam to an MQTT client; ``paho`` is the one over a network, ``access`` its credentials
 - ``uplink``     the task that holds all of it together; implements ``ports.StatePublisher``
 
-May import ``edgectl.domain`` and ``edgectl.ports`` only. A broker's PUBACK says that the broker has a record, not that the
-backend has stored it: a row leaves the outbox only by a receipt, and the outbox on the disk is the only truth about what is owed.
+May import ``edgectl.domain``, ``edgectl.contract`` and ``edgectl.ports`` only. A broker's PUBACK says that the broker has a
+record, not that the backend has stored it: a row leaves the outbox only by a receipt, and the outbox on the disk is the only
+truth about what is owed.
 Start reading at ``window.py``.
 """
 

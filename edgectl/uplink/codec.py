@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
-from msgspec import Meta
 
+from edgectl.contract import Receipt
+from edgectl.contract.channels import STREAMS
+from edgectl.contract.status import Status
 from edgectl.domain.events import InputRefused, ReceiptReceived, Rejected
 from edgectl.domain.time import Instant, iso
 from edgectl.domain.units import UtcMillis
 from edgectl.ports import OutboxSummary
-from edgectl.uplink.topics import STREAMS
-
-STATUS_SCHEMA: Final = "edgectl/status/1"
 
 MAX_PAYLOAD_BYTES: Final = 65_536
 """A receipt for a whole window of records has 10 kB; the largest command, a token list, comes in pieces of 50 kB."""
@@ -21,38 +20,12 @@ MAX_PAYLOAD_BYTES: Final = 65_536
 MAX_SHOWN_CHARS: Final = 200
 """Of a reason we show or keep; the sender's own log has the rest."""
 
-Text = Annotated[str, Meta(min_length=1, max_length=128)]
-Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
-"""Exact in every JSON reader, and it fits the ledger's 64 bits."""
-Words = Annotated[str, Meta(max_length=4_096)]
-
 
 class UnreadableError(ValueError):
     """A payload that cannot be understood; the text says why, for a person."""
 
 
-class _Acked(msgspec.Struct):
-    record_id: Text
-    rev: Count
-
-
-class _Rejected(msgspec.Struct):
-    record_id: Text
-    rev: Count
-    code: Words = ""
-    reason: Words = ""
-
-
-class _Receipt(msgspec.Struct):
-    """``schema`` is not judged: the version is in the topic. Members we do not know are skipped."""
-
-    epoch: Text
-    acked_through: Count | None = None
-    acked: list[_Acked] = []
-    rejected: list[_Rejected] = []
-
-
-_receipts = msgspec.json.Decoder(_Receipt)
+_receipts = msgspec.json.Decoder(Receipt)
 T = TypeVar("T")
 
 
@@ -110,21 +83,20 @@ def status_payload(
     oldest_s: int | None = None
     if summary is not None and summary.oldest_utc_ms is not None and now is not None:
         oldest_s = max(0, now.utc_ms - summary.oldest_utc_ms) // 1000
-    return encode(
-        {
-            "schema": STATUS_SCHEMA,
-            "state": "online" if is_online else "offline",
-            "epoch": epoch,
-            "boot_id": boot_id,
-            "version": version,
-            "since": None if since_utc_ms is None else iso(since_utc_ms),
-            "backlog": None if summary is None else summary.backlog_count,
-            "oldest_unacked_s": oldest_s,
-        }
+    status = Status(
+        state="online" if is_online else "offline",
+        epoch=epoch,
+        boot_id=boot_id,
+        version=version,
+        since=None if since_utc_ms is None else iso(since_utc_ms),
+        backlog=None if summary is None else summary.backlog_count,
+        oldest_unacked_s=oldest_s,
+        nonce=None,
     )
+    return encode(status)
 
 
-def encode(body: dict[str, Any]) -> bytes:
+def encode(body: dict[str, Any] | msgspec.Struct) -> bytes:
     """Compact JSON.
 
     Raises:

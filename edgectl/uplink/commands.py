@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
-from msgspec import Meta
 
+from edgectl import contract
+from edgectl.contract import Command
 from edgectl.domain.decisions import ActionAnswered
 from edgectl.domain.events import Event, LimitRequested, Outcome
 from edgectl.domain.external import LimitSource, WishError, read_wish
@@ -39,24 +39,14 @@ MAX_ARGUMENT_DEPTH: Final = 8
 MAX_CORRELATION_BYTES: Final = 256
 """MQTT sets no bound. Ids of any kind are shorter; longer ones are not sent back."""
 
-_Moment = Annotated[datetime, Meta(tz=True)]
+_envelopes = msgspec.json.Decoder(Command)
 
-
-class _Envelope(msgspec.Struct):
-    id: Annotated[str, Meta(min_length=1, max_length=64)]
-    issued_at: _Moment
-    expires_at: _Moment
-    actor: Annotated[str, Meta(min_length=1, max_length=100)]
-    args: dict[str, Any] = {}
-
-
-_envelopes = msgspec.json.Decoder(_Envelope)
-
+Status: TypeAlias = Literal["accepted", "done", "refused", "failed"]
 MakeEvent: TypeAlias = Callable[[str], Event]
 """Given the id under which the answer will come."""
 
 
-def _set_limit(envelope: _Envelope) -> MakeEvent:
+def _set_limit(envelope: Command) -> MakeEvent:
     wish = read_wish(envelope.args)
     issued_utc_ms = utc_ms(envelope.issued_at)
 
@@ -66,9 +56,9 @@ def _set_limit(envelope: _Envelope) -> MakeEvent:
     return make
 
 
-COMMANDS: Final[dict[str, Callable[[_Envelope], MakeEvent]]] = {"set-limit": _set_limit}
+COMMANDS: Final[dict[str, Callable[[Command], MakeEvent]]] = {"set-limit": _set_limit}
 """What each command is to the core. They raise ``WishError`` for arguments that cannot be understood."""
-_STATUSES: Final = {Outcome.ACCEPTED: "done", Outcome.REJECTED: "refused"}
+_STATUSES: Final[dict[Outcome, Status]] = {Outcome.ACCEPTED: "done", Outcome.REJECTED: "refused"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +122,7 @@ class CommandDoor:
         words = f"this gateway does not know the command {shown(name)!r}"
         return Handled(self._answer(message, envelope.actor, envelope.id, "refused", "not-supported", words))
 
-    def _order(self, name: str, envelope: _Envelope, message: Message) -> Handled:
+    def _order(self, name: str, envelope: Command, message: Message) -> Handled:
         try:
             make = COMMANDS[name](envelope)
         except WishError as error:
@@ -171,7 +161,7 @@ class CommandDoor:
         message: Message,
         actor: str,
         id_: str | None,
-        status: str,
+        status: Status,
         code: str | None,
         reason: str,
         result: dict[str, str] | None = None,
@@ -179,7 +169,7 @@ class CommandDoor:
         correlation_data = message.correlation_data
         if correlation_data is not None and len(correlation_data) > MAX_CORRELATION_BYTES:
             correlation_data = None
-        body = {"id": id_, "status": status, "code": code, "reason": reason, "result": result}
+        body = contract.Answer(id=id_, status=status, code=code, reason=reason, result=result)
         return Answer(self._topics.answer(message.response_topic, actor), encode(body), correlation_data)
 
 

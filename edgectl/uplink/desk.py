@@ -11,11 +11,11 @@ from typing import Final, TypeVar
 
 import structlog
 
+from edgectl.contract.channels import STREAMS
 from edgectl.domain.errors import StoreError
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis
 from edgectl.ports import Clock, Outbox, OutboxRow, OutboxSummary
-from edgectl.uplink.topics import STREAMS
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")

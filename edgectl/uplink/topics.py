@@ -9,10 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-STREAMS = ("billing", "events", "telemetry")
-"""What is owed to the backend, in the order in which it is drained. Each has a receipt topic of its name."""
+from edgectl.contract.channels import ROOT
 
-ROOT = "edgectl/v1"
 MAX_TOPIC_BYTES = 65_535
 """MQTT 5.0 §1.5.4: a length of two bytes."""
 MAX_RESPONSE_TOPIC_BYTES = 256

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, TypeAlias
 
+from edgectl.contract.channels import STREAMS
 from edgectl.domain.units import Millis
 from edgectl.ports import OutboxRow
-from edgectl.uplink.topics import STREAMS, why_unusable
+from edgectl.uplink.topics import why_unusable
 from edgectl.uplink.transport import FIRST_FAILURE, NO_SUBSCRIBERS, PACKET_ID_IN_USE, QUOTA_EXCEEDED, packet_size
 
 WINDOW_COUNT: Final = 32

@@ -20,6 +20,7 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from structlog.testing import capture_logs
+from support.contract import own_faults
 from support.mosquitto import Mosquitto, free_port
 from support.outbox import EPOCH, ListOutbox
 
@@ -78,6 +79,12 @@ class Peer:
         with self._lock:
             return [message for message in self._heard if message.topic == topic]
 
+    def faults(self) -> list[str]:
+        """What is not in the contract of what a gateway itself has written."""
+        with self._lock:
+            gateways = [message for message in self._heard if message.topic.startswith("edgectl/v1/")]
+        return [fault for one in gateways for fault in own_faults(one.topic.split("/", 3)[3], bytes(one.payload))]
+
     def bodies(self, suffix: str) -> list[bytes]:
         return [bytes(message.payload) for message in self.heard(BASE + suffix)]
 
@@ -108,6 +115,7 @@ async def peer(broker: Mosquitto, **options: Any) -> AsyncIterator[Peer]:
         yield client
     finally:
         await asyncio.to_thread(client.close)
+    assert client.faults() == []
 
 
 class Gateway:
@@ -201,6 +209,7 @@ async def test_the_birth_is_retained_and_a_killed_gateway_is_declared_offline_by
                     "since": None,
                     "backlog": None,
                     "oldest_unacked_s": None,
+                    "nonce": None,
                 }
             await asyncio.gather(site.task, return_exceptions=True)
             site.task = asyncio.create_task(asyncio.sleep(0))

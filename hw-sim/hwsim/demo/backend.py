@@ -9,6 +9,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from hwsim.world.broker import Backend
 
+BRANCHES = ("billing", "event", "status", "state", "tele", "cmd-ack")
+"""Everything a gateway writes."""
+
 
 class MqttBackend:
     """``Backend`` behind paho; the counts are read by the demo."""
@@ -27,7 +30,7 @@ class MqttBackend:
         self._client.loop_start()
 
     def _on_connect(self, client: mqtt.Client, *_: object) -> None:
-        client.subscribe([(f"{self._root}/billing/#", 1), (f"{self._root}/event/#", 1)])
+        client.subscribe([(f"{self._root}/{branch}/#", 1) for branch in BRANCHES])
 
     def _on_message(self, client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         with self._lock:

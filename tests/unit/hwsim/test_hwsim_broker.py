@@ -10,11 +10,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 import rfc8785
 
 from edgectl.uplink import Message, Will
 from hwsim.world.broker import FIRST_PREV_HASH, Backend, SimBroker, SimTransport
 from hwsim.world.loop import VirtualLoop
+
+pytestmark = pytest.mark.own_payloads
 
 ROOT = "edgectl/v1/sim"
 

@@ -193,6 +193,7 @@ def test_the_birth_says_who_since_when_and_what_is_owed() -> None:
         "since": "2023-11-14T22:13:20.000Z",
         "backlog": 3,
         "oldest_unacked_s": 90,
+        "nonce": None,
     }
 
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from structlog.testing import capture_logs
+from support.contract import own_faults
 from support.outbox import EPOCH, ListOutbox
 
 from edgectl.domain.decisions import PublishState
@@ -60,6 +61,7 @@ class ScriptedBroker:
         if not self._is_up:
             return None
         self._token += 1
+        assert own_faults(topic.removeprefix(BASE), payload) == []
         token, code, loop = self._token, self.code_of(topic, payload), asyncio.get_running_loop()
         self.published.append((loop.time(), topic.removeprefix(BASE), payload, is_retained))
         if code is not None:

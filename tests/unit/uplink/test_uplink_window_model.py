@@ -8,8 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from edgectl.contract.channels import STREAMS
 from edgectl.ports import OutboxRow
-from edgectl.uplink.topics import STREAMS
 from edgectl.uplink.window import LINE_COUNT, STRIKES_COUNT, WINDOW_COUNT, Park, Send, SendLive, SendWindow
 
 TIMEOUT_MS = 60_000

@@ -1,0 +1,134 @@
+"""What was charged: one record for each revision of a session, numbered without a gap and chained."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+from edgectl.contract.fields import Count, Decimal, Hash, Id, Moment, Word, Words
+
+
+class Auth(Struct, kw_only=True):
+    """How the session was allowed."""
+
+    how: Word
+    """`local-list`, `free-vend`, `charger-offline`, `remote` or `unknown`."""
+    by: Words
+    status: Word
+    offline: bool
+    """It began while the charger was not connected."""
+
+
+class Period(Struct, kw_only=True):
+    """A span in one state under one cause of limit."""
+
+    from_: Moment = field(name="from")
+    to: Moment
+    state: Literal["charging", "suspended_ev", "suspended_evse"]
+    """At zero it says whose doing that was: `suspended_ev` is the vehicle's. `suspended_evse` is ours, never parking."""
+    energy_wh: Count
+    limit_reason: Word
+    """As `cause` in the state of the EVSE."""
+
+
+class SignedVerdict(Struct, kw_only=True):
+    """What was found out about a signed value; it stands beside the value, never instead of it."""
+
+    verdict: Literal["valid", "invalid", "key-differs", "no-key", "unverifiable", "unreadable", "not-checked"]
+    why: Words
+    meter: Word
+    pagination: Word | None
+    doubts: list[Word]
+
+
+class CostTax(Struct, kw_only=True):
+    """The tax of one rate."""
+
+    percent: Decimal
+    net: Decimal
+    tax: Decimal
+
+
+class CostLine(Struct, kw_only=True):
+    """One line of a price."""
+
+    dimension: Word
+    element_number: Count
+    quantity: Decimal
+    billed: Decimal
+    unit: Word
+    unit_price: Decimal
+    amount: Decimal
+    tax_percent: Decimal | None
+    step_count: Count
+
+
+class Cost(Struct, kw_only=True):
+    """What it costs by the tariff in the record; amounts are text."""
+
+    rules: Word
+    """Which rules of rounding were used."""
+    currency: Word
+    before_taxes: Decimal
+    after_taxes: Decimal
+    is_indicative: bool
+    taxes: list[CostTax]
+    lines: list[CostLine]
+    notes: list[Word]
+
+
+class Session(Struct, kw_only=True):
+    """One session with everything known of it."""
+
+    id: Id
+    """UUIDv7; also the `record_id`."""
+    charger: Id
+    evse: Count
+    """0 where the charger did not say."""
+    connector: Count
+    transaction: Word
+    """As the charger names it."""
+    id_token: Word | None
+    auth: Auth
+    started_at: Moment
+    ended_at: Moment | None
+    started_reported_at: Moment | None
+    """By the charger's own clock."""
+    ended_reported_at: Moment | None
+    meter_start_wh: int | None
+    meter_stop_wh: int | None
+    energy_wh: Count
+    status: Literal["active", "completed", "orphan"]
+    """`orphan`: an end without a session we know of; for a person to look at."""
+    stop_reason: Word | None
+    periods: list[Period]
+    signed_values: list[str]
+    """Byte for byte as the charger sent them."""
+    signed_verdicts: list[SignedVerdict]
+    account: Word | None
+    tariff: str | None
+    """The OCPI tariff as JSON text, as it was when the session began."""
+    cost: Cost | None
+    clock_quality: Literal["synchronised", "corrected", "unknown"]
+    flags: list[Word]
+    """Named doubts and derivations, sorted."""
+
+
+class BillingRecord(Struct, kw_only=True):
+    """One revision of a session. The highest `rev` of a `record_id` wins. It is sent again until its receipt comes.
+
+    `hash` is SHA-256 over the RFC 8785 form of the record without `hash`; `prev_hash` is the `hash` of the record with the `seq`
+    before, 64 zeros for the first.
+    """
+
+    schema: Literal["edgectl/billing-session/1"] = "edgectl/billing-session/1"
+    site: Id
+    epoch: Id
+    seq: Count
+    """From 1, without a gap in each `epoch`."""
+    record_id: Id
+    rev: Count
+    prev_hash: Hash
+    hash: Hash
+    session: Session
