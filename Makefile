@@ -25,7 +25,7 @@ demo:
 	@.venv/bin/python -m hwsim demo $(if $(SECONDS),--seconds $(SECONDS))
 
 test:
-	@$(PYTHON) .ci/setup.py requirements-dev.lock --program mosquitto --library libmodbus
+	@$(PYTHON) .ci/setup.py requirements-dev.lock --program mosquitto --program postgres --library libmodbus
 	@.venv/bin/python -m pytest --numprocesses 4 --dist worksteal $(ARGS)
 
 lint:
@@ -33,7 +33,7 @@ lint:
 	@.venv/bin/python tests/check.py --without-tests
 
 bench:
-	@$(PYTHON) .ci/setup.py requirements-dev.lock --program mosquitto
+	@$(PYTHON) .ci/setup.py requirements-dev.lock --program mosquitto --program postgres
 	@.venv/bin/python -m benchmarks $(ARGS)
 
 campaign:
@@ -47,8 +47,9 @@ lock:
 	@$(PYTHON) .ci/setup.py requirements-dev.lock
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check $(UV)
 	$(COMPILE) $(UPGRADE) --output-file requirements.lock
-	$(COMPILE) $(UPGRADE) --group dev --constraints requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) $(UPGRADE) --extra backend --constraints requirements.lock --output-file requirements-backend.lock
+	$(COMPILE) $(UPGRADE) --extra backend --group dev --constraints requirements.lock --output-file requirements-dev.lock
 
 clean:
 	rm -rf .venv .cache dist demo-data .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	find edgectl hw-sim tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find edgectl edgectl_backend hw-sim tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -31,20 +31,23 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "hw-sim"))
 from hwsim.tools.debian import PackageError, fetch_program, find_program, unpack  # noqa: E402 - found only from here on
 from hwsim.tools.libmodbus import find_or_fetch_libmodbus  # noqa: E402
+from hwsim.tools.postgres import PACKAGE as POSTGRES  # noqa: E402
+from hwsim.tools.postgres import PROGRAMS as POSTGRES_PROGRAMS  # noqa: E402
+from hwsim.tools.postgres import fetch_postgres, find_postgres  # noqa: E402
 
 VENV = ROOT / ".venv"
 CACHE = ROOT / ".cache"
 PYTHON = VENV / "bin" / "python"
 INSTALLING = VENV / ".installing"
 # A lock file whose packages include those of another: with the first set up, the second is, too.
-SUPERSETS = {"requirements.lock": "requirements-dev.lock"}
+SUPERSETS = dict.fromkeys(("requirements.lock", "requirements-backend.lock"), "requirements-dev.lock")
 # The Debian package of each program that is fetched when it is not installed.
-PACKAGES = {"mosquitto": "mosquitto", "systemd-analyze": "systemd"}
+PACKAGES = {"mosquitto": "mosquitto", "postgres": POSTGRES, "systemd-analyze": "systemd"}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("lock", choices=["requirements.lock", "requirements-dev.lock"])
+    parser.add_argument("lock", choices=["requirements.lock", "requirements-backend.lock", "requirements-dev.lock"])
     parser.add_argument("--program", action="append", default=[], choices=sorted(PACKAGES), help="a program that is needed")
     parser.add_argument("--library", action="append", default=[], choices=["libmodbus"], help="a library that is needed")
     arguments = parser.parse_args()
@@ -130,9 +133,10 @@ def install(lock: str) -> None:
     if packages is None:
         raise SetupError("the new .venv does not answer")
     Path(packages, "edgectl-checkout.pth").write_text(f"{ROOT}\n{ROOT / 'hw-sim'}\n")
-    command_line = VENV / "bin" / "edgectl"
-    command_line.write_text('#!/bin/sh\nexec "$(dirname -- "$(readlink -f -- "$0")")/python" -m edgectl "$@"\n')
-    command_line.chmod(0o755)
+    for program, module in (("edgectl", "edgectl"), ("edgectl-backend", "edgectl_backend")):
+        command_line = VENV / "bin" / program
+        command_line.write_text(f'#!/bin/sh\nexec "$(dirname -- "$(readlink -f -- "$0")")/python" -m {module} "$@"\n')
+        command_line.chmod(0o755)
     stamp_of(lock).write_text(fingerprint(lock))
     INSTALLING.unlink()
 
@@ -171,11 +175,17 @@ def environment() -> dict[str, str]:
 
 def set_up_program(program: str) -> None:
     """Fetch the program into ``.cache/debian/bin`` unless it is installed."""
-    if find_program(program) is not None or (CACHE / "debian" / "bin" / program).exists():
+    is_postgres = program == "postgres"
+    installed = find_postgres() if is_postgres else find_program(program)
+    fetched = POSTGRES_PROGRAMS if is_postgres else (program,)
+    if installed is not None or all((CACHE / "debian" / "bin" / name).exists() for name in fetched):
         return
     package = PACKAGES[program]
     print(f"{program} is not installed: fetching the Debian package {package} into .cache (nothing is installed)", flush=True)
-    fetch_program(package, program, CACHE)
+    if is_postgres:
+        fetch_postgres(CACHE)
+    else:
+        fetch_program(package, program, CACHE)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ import random
 import ssl
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
@@ -62,13 +64,30 @@ WITH_WILL: Final = 0x04
 """DISCONNECT reasons: my will is not needed, or is to be published (MQTT 5.0 §3.14.2.1)."""
 
 
+@dataclass(frozen=True, slots=True)
+class ClientOptions:
+    """Who connects, and what it asks of the broker."""
+
+    client_id: str
+    """A second client of that name takes the first one's place. Empty: the broker gives one, which needs a clean start."""
+    is_clean: bool = False
+    """Begin without what the broker kept, and let it keep nothing."""
+    max_inbound_bytes: int = MAX_INBOUND_BYTES
+    receive_maximum: int | None = None
+    """Messages the broker may send before the first is acknowledged; None leaves it to the broker."""
+    acknowledges_itself: bool = True
+    """False: a message counts as taken only once its ``acknowledge`` was called."""
+
+
 class PahoTransport:
     """Implements ``transport.MqttTransport``. Credentials are read anew for each connection, so a renewed certificate is used
-    without a restart. The client id is ``edgectl-{site}``: a second gateway of that name takes the first one's place."""
+    without a restart. A gateway's client id is ``edgectl-{site}``."""
 
-    def __init__(self, settings: MqttSettings, site_id: SiteId, credentials: CredentialReader) -> None:
+    def __init__(
+        self, settings: MqttSettings, site_id: SiteId, credentials: CredentialReader, options: ClientOptions | None = None
+    ) -> None:
         self._settings = settings
-        self._client_id = f"edgectl-{site_id}"
+        self._options = options or ClientOptions(f"edgectl-{site_id}")
         self._credentials = credentials
         self._listener: Listener | None = None
         self._will: Will | None = None
@@ -79,16 +98,24 @@ class PahoTransport:
         self._failure_count = 0
         self._began_s = 0.0
 
-    def start(self, listener: Listener, will: Will, random: random.Random) -> None:
+    def start(self, listener: Listener, will: Will | None, random: random.Random) -> None:
         self._listener, self._will, self._random = listener, will, random
         self._failure_count = 0
         if self._connection is None and self._timer is None:
             self._connect()
 
     def publish(
-        self, topic: str, payload: bytes, *, is_retained: bool = False, correlation_data: bytes | None = None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        is_retained: bool = False,
+        correlation_data: bytes | None = None,
+        response_topic: str | None = None,
     ) -> int | None:
-        return None if self._connection is None else self._connection.publish(topic, payload, is_retained, correlation_data)
+        if self._connection is None:
+            return None
+        return self._connection.publish(topic, payload, is_retained, correlation_data, response_topic)
 
     def subscribe(self, topic_filter: str) -> None:
         if self._connection is not None:
@@ -153,13 +180,15 @@ class PahoTransport:
                 context = client_context(self._settings, self._credentials)
                 client.tls_set_context(context)
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's own
-            properties.SessionExpiryInterval = SESSION_EXPIRY_S
-            properties.MaximumPacketSize = MAX_INBOUND_BYTES
+            properties.SessionExpiryInterval = 0 if self._options.is_clean else SESSION_EXPIRY_S
+            properties.MaximumPacketSize = self._options.max_inbound_bytes
+            if self._options.receive_maximum is not None:
+                properties.ReceiveMaximum = self._options.receive_maximum
             client.connect(
                 self._settings.host,
                 self._settings.port,
                 keepalive=self._settings.keepalive_s,
-                clean_start=False,
+                clean_start=self._options.is_clean,
                 properties=properties,
             )
         except (OSError, ValueError, KeyError) as error:
@@ -176,7 +205,12 @@ class PahoTransport:
 
     def _make_client(self) -> Client:
         settings = self._settings
-        client = Client(CallbackAPIVersion.VERSION2, client_id=self._client_id, protocol=MQTTProtocolVersion.MQTTv5)
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._options.client_id,
+            protocol=MQTTProtocolVersion.MQTTv5,
+            manual_ack=not self._options.acknowledges_itself,
+        )
         client.connect_timeout = CONNECT_STEP_S
         client.max_inflight_messages = 0  # no bound of paho's: the window is ours
         client.on_socket_register_write = _nothing  # without one, paho would write from within ``publish``
@@ -231,13 +265,18 @@ class _Connection:
         self._loop.add_writer(self._socket_fd, self._on_writable)
         self._misc = self._loop.call_later(MISC_INTERVAL_S, self._on_time)
 
-    def publish(self, topic: str, payload: bytes, is_retained: bool, correlation_data: bytes | None) -> int | None:
+    def publish(
+        self, topic: str, payload: bytes, is_retained: bool, correlation_data: bytes | None, response_topic: str | None
+    ) -> int | None:
         if self._client is None or not self._is_connected:
             return None
         properties: Properties | None = None
-        if correlation_data is not None:
+        if correlation_data is not None or response_topic is not None:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's own
-            properties.CorrelationData = correlation_data
+            if correlation_data is not None:
+                properties.CorrelationData = correlation_data
+            if response_topic is not None:
+                properties.ResponseTopic = response_topic
         return self._client.publish(topic, payload, qos=1, retain=is_retained, properties=properties).mid
 
     def subscribe(self, topic_filter: str) -> None:
@@ -246,6 +285,11 @@ class _Connection:
             _, mid = self._client.subscribe(topic_filter, options=options)
             if mid is not None:
                 self._filters[mid] = topic_filter
+
+    def acknowledge(self, client: Client, packet_id: int) -> None:
+        """The message is taken. One of an ended connection is not the broker's to hear of: it sends it again."""
+        if client is self._client:
+            client.ack(packet_id, qos=1)
 
     def leave(self, reason_code: int) -> None:
         """Put a DISCONNECT on the wire if the socket takes it now; a dead one that does not is not waited for."""
@@ -364,7 +408,7 @@ class _Connection:
         code = reason_code.value
         self._tell(lambda listener: listener.on_puback(mid, code))
 
-    def _on_message(self, _client: Client, _userdata: object, received: MQTTMessage) -> None:
+    def _on_message(self, client: Client, _userdata: object, received: MQTTMessage) -> None:
         try:
             topic = received.topic
         except UnicodeDecodeError:
@@ -375,6 +419,8 @@ class _Connection:
             is_retained=received.retain,
             response_topic=getattr(received.properties, "ResponseTopic", None),
             correlation_data=getattr(received.properties, "CorrelationData", None),
+            content_type=getattr(received.properties, "ContentType", None),
+            acknowledge=partial(self.acknowledge, client, received.mid) if received.qos else _nothing,
         )
         self._tell(lambda listener: listener.on_message(message))
 
@@ -388,5 +434,5 @@ class _Connection:
                 self._tell(lambda listener, code=code: listener.on_subscribe_refused(topic_filter, code))  # type: ignore[misc]
 
 
-def _nothing(_client: Client, _userdata: object, _socket: object) -> None:
-    """The CONNECT packet waits until the loop has taken over."""
+def _nothing(*_: object) -> None:
+    """The CONNECT packet waits until the loop has taken over; a message at QoS 0 asks for no answer."""

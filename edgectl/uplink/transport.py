@@ -15,7 +15,8 @@ the attempts. What every implementation keeps to, and the uplink relies on:
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 RECEIVE_MAXIMUM_DEFAULT: Final = 65_535
@@ -57,6 +58,9 @@ class Message:
     a retained message on its first delivery, not only of its later echoes."""
     response_topic: str | None = None
     correlation_data: bytes | None = None
+    content_type: str | None = None
+    acknowledge: Callable[[], None] = field(default=lambda: None, compare=False)
+    """For a client that acknowledges by hand: the broker need not deliver it again."""
 
 
 class Listener(Protocol):

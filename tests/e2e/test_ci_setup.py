@@ -39,7 +39,7 @@ def checkout(tmp_path: Path) -> Checkout:
     shutil.copytree(ROOT / ".ci", root / ".ci")
     shutil.copytree(ROOT / "hw-sim/hwsim/tools", root / "hw-sim/hwsim/tools")
     (root / "hw-sim/hwsim/__init__.py").touch()
-    for lock in ("requirements.lock", "requirements-dev.lock"):
+    for lock in ("requirements.lock", "requirements-backend.lock", "requirements-dev.lock"):
         (root / lock).write_text("# nothing\n")
     return Checkout(root)
 

@@ -34,18 +34,20 @@ def find_program(name: str) -> Path | None:
     return Path(found) if found else None
 
 
-def fetch_program(package: str, program: str, cache: Path) -> Path:
+def fetch_program(package: str, program: str, cache: Path, *, without: str = "") -> Path:
     """An executable ``cache/debian/bin/PROGRAM`` that runs the program of the package with the libraries it needs.
 
-    Downloads once; later calls only look. Raises :class:`PackageError`.
+    ``without``: a pattern of packages it asks for and does not need. Downloads once; later calls only look. Raises
+    :class:`PackageError`.
     """
     debian = cache.absolute() / "debian"
     launcher = debian / "bin" / program
     unpacked = debian / package
     if launcher.exists() and unpacked.is_dir():
         return launcher
-    unpack([package], unpacked, with_dependencies=True)
-    places = (unpacked / folder / program for folder in ("usr/sbin", "usr/bin", "sbin", "bin"))
+    unpack([package], unpacked, with_dependencies=True, without=without)
+    folders = ("usr/sbin", "usr/bin", "sbin", "bin", "usr/lib/postgresql/*/bin")
+    places = (path for folder in folders for path in sorted(unpacked.glob(f"{folder}/{program}")))
     executable = next((path for path in places if os.access(path, os.X_OK)), None)
     if executable is None:
         raise PackageError(f"the Debian package {package} holds no program {program}")
@@ -57,10 +59,10 @@ def fetch_program(package: str, program: str, cache: Path) -> Path:
     return launcher
 
 
-def unpack(packages: Sequence[str], folder: Path, *, with_dependencies: bool) -> None:
+def unpack(packages: Sequence[str], folder: Path, *, with_dependencies: bool, without: str = "") -> None:
     """Unpack the packages into ``folder``, which appears whole or not at all. Raises :class:`PackageError`.
 
-    With dependencies, those are added that the system does not have.
+    With dependencies, those are added that the system does not have, but for names that are wholly ``without``.
     """
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
@@ -77,7 +79,8 @@ def unpack(packages: Sequence[str], folder: Path, *, with_dependencies: bool) ->
         wanted = [*packages]
         if with_dependencies:
             plan = _run([*apt, "--simulate", "--no-install-recommends", "install", *packages])
-            wanted += [name for name in re.findall(r"^Inst (\S+)", plan, re.MULTILINE) if name not in packages]
+            found = [name for name in re.findall(r"^Inst (\S+)", plan, re.MULTILINE) if name not in packages]
+            wanted += [name for name in found if re.fullmatch(without, name) is None]
         _run([*apt, "download", *wanted], cwd=downloads)
         for archive in sorted(downloads.glob("*.deb")):
             _run(["dpkg-deb", "--extract", str(archive), str(tree)])

@@ -1,0 +1,9 @@
+"""What arrives, and what it means. Pure: no clock, no socket, no database.
+
+- ``topics``    whose message it is, and of what kind
+- ``bills``     a billing message to a ``Bill``, or the reason why it is none
+- ``records``   a bill beside what is kept under its name: new, a repeat, a conflict
+- ``chain``     a walk along the numbers of one ledger: how far they reach without a gap, and where the chain is broken
+- ``receipts``  what the gateway is told
+- ``telling``   events, states, statuses and telemetry
+"""
