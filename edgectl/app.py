@@ -45,13 +45,16 @@ from edgectl.runtime.logs import configure_logs
 from edgectl.runtime.notify import SystemdNotifier
 from edgectl.runtime.supervisor import Supervisor
 from edgectl.status import StatusServer
-from edgectl.store import Ledger, StateMemory
+from edgectl.store import Ledger, StateMemory, TakenIn, unsalvaged
 from edgectl.uplink import MqttTransport, PahoTransport, Uplink
 
 log = structlog.get_logger(__name__)
 
 STOP_MS: Millis = 4_000
 """A stop takes less than 5 s; what is not closed by then is left to the operating system."""
+
+LEDGER = "ledger.db"
+"""In the data directory."""
 
 OK, FAILED, BAD_INPUT, UNSAFE = 0, 1, 2, 3
 """Exit codes of every command."""
@@ -66,7 +69,9 @@ class Parts:
     memory: Memory
     epoch: str
     replaced_ledger: Path | None = None
-    """Where a damaged ledger was set aside at the start."""
+    """Where a damaged ledger was set aside, now or earlier, that nobody has salvaged."""
+    take_in: Callable[[str], TakenIn] | None = None
+    """Keeps what a backup or a salvaged file in the data directory holds; None where there is no such directory."""
     clock: Clock = field(default_factory=SystemClock)
     ids: IdSource = field(default_factory=RandomIds)
     random: random.Random = field(default_factory=random.SystemRandom)
@@ -152,11 +157,13 @@ class Daemon:
             uplink=self.uplink.status,
             reload=self.reload_from_file,
             export=self._export,
+            take_in=self._take_in,
             actions=self.actions,
             web=settings.web,
             credentials=parts.credentials,
             socket_path=parts.socket_path,
         )
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._supervisor: Supervisor | None = None
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -165,6 +172,20 @@ class Daemon:
     def _export(self, wanted: Mapping[str, str]) -> tuple[str, str]:
         found = render(self._parts.store.sessions, self.settings.site, wanted)
         return found.media_type, found.text
+
+    def _take_in(self, name: str) -> object:
+        """Called in a thread."""
+        take_in = self._parts.take_in
+        if take_in is None:
+            raise StoreError("cannot-open", "there is no data directory here", is_permanent=True)
+        taken = take_in(name)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._taken_in)
+        return taken
+
+    def _taken_in(self) -> None:
+        self.inbox.put(LedgerReplaced(""))
+        self.uplink.wake()
 
     def _site_root(self) -> bytes | None:
         return self._authority.root_pem(self._parts.clock.now()) if self._authority is not None else None
@@ -206,6 +227,7 @@ class Daemon:
 
     async def start(self) -> None:
         """Open every door. Raises OSError when an address cannot be had; what was opened is closed again."""
+        self._loop = asyncio.get_running_loop()
         self._supervisor = Supervisor()
         self._tasks = [
             asyncio.create_task(self._run_engine(), name="engine"),
@@ -358,7 +380,8 @@ def run(config: Path, data_dir: Path, socket_path: Path | None = None, *, fault:
         store=ledger,
         memory=StateMemory(data_dir / "state.json"),
         epoch=ledger.opened.epoch,
-        replaced_ledger=ledger.opened.quarantined,
+        replaced_ledger=unsalvaged(data_dir / LEDGER),
+        take_in=lambda name: ledger.take_in(data_dir / name, SystemClock().now()),
         socket_path=socket_path,
         authority_folder=data_dir / "authority",
         machine_boot=machine_boot(),
@@ -369,7 +392,7 @@ def run(config: Path, data_dir: Path, socket_path: Path | None = None, *, fault:
 
 def open_ledger(site: SiteId, data_dir: Path, fault: FaultHook = no_fault) -> Ledger:
     return Ledger(
-        data_dir / "ledger.db",
+        data_dir / LEDGER,
         site=site,
         new_epoch=lambda: secrets.token_hex(16),
         now=SystemClock().now(),

@@ -14,8 +14,9 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from edgectl import __version__
-from edgectl.cli import actions, authority, commissioning, contract, exports, limits, meter_tools, prices, signed, tables
+from edgectl.cli import actions, authority, commissioning, contract, exports, ledger, limits, meter_tools, prices, tables
 from edgectl.cli.client import Daemon, DaemonError
+from edgectl.cli.suggesting import Suggesting
 
 OK, FAILED, BAD_INPUT, UNSAFE = 0, 1, 2, 3
 DEFAULT_FILE = Path("/etc/edgectl/site.yaml")
@@ -24,21 +25,6 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 
 as_json = click.option("--json", "is_json", is_flag=True, help="Machine-readable: the same fields as the HTTP API.")
 watched = click.option("--watch", is_flag=True, help="Refresh every second until Ctrl-C.")
-
-
-class Suggesting(click.Group):
-    """Says which command was probably meant."""
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        from difflib import get_close_matches
-
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            near = get_close_matches(args[0], self.list_commands(ctx), n=1)
-            if not near:
-                raise
-            raise click.UsageError(f"{error.message} Did you mean {near[0]!r}?", ctx) from error
 
 
 @click.group(cls=Suggesting, context_settings={"help_option_names": ["-h", "--help"]})
@@ -323,7 +309,7 @@ def why(daemon: Daemon, charger: str, at: str | None, is_json: bool) -> None:
             Console().print(tables.inputs(limit["reason"]["inputs"]))
 
 
-# --- sessions and the ledger ----------------------------------------------------------------------------------------------
+# --- sessions ------------------------------------------------------------------------------------------------------------
 
 
 @cli.group(cls=Suggesting)
@@ -353,35 +339,6 @@ def sessions_list(daemon: Daemon, since: str | None, until: str | None, limit: i
 def sessions_show(daemon: Daemon, session: str, is_json: bool) -> None:
     """One session with its periods."""
     show(lambda: daemon.get("sessions", session), tables.session, is_json=is_json)
-
-
-@cli.group(cls=Suggesting)
-def ledger() -> None:
-    """The billing ledger on this gateway."""
-
-
-@ledger.command("verify")
-@click.option("--data-dir", type=click.Path(file_okay=False, path_type=Path), default=DEFAULT_DATA, show_default=True)
-@as_json
-def ledger_verify(data_dir: Path, is_json: bool) -> int:
-    """Check that no billing record is missing or changed. Works beside a running daemon."""
-    from edgectl.domain.errors import StoreError
-    from edgectl.status.encode import encode
-    from edgectl.store import LedgerFile
-
-    try:
-        with LedgerFile(data_dir / "ledger.db") as file:
-            report = file.verify_chain()
-    except StoreError as error:
-        click.echo(f"edgectl: {data_dir / 'ledger.db'}: {error}", err=True)
-        return FAILED
-    if is_json:
-        click.echo(json.dumps({"is_intact": report.is_intact, **encode(report)}))
-    elif report.is_intact:
-        click.echo(f"{report.count} billing records, the chain is intact")
-    else:
-        click.echo(f"broken at number {report.first_broken_seq}: {report.why}", err=True)
-    return OK if report.is_intact else FAILED
 
 
 @cli.group(cls=Suggesting)
@@ -434,5 +391,5 @@ cli.add_command(commissioning.adopt)
 cli.add_command(authority.authority)
 cli.add_command(prices.price_command)
 cli.add_command(contract.contract)
-ledger.add_command(signed.verify_signed)
+cli.add_command(ledger.ledger)
 sessions.add_command(exports.sessions_export)

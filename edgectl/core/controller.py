@@ -636,7 +636,9 @@ class Controller:
         return self._alarms.set("store-failed", "ledger", not event.is_healthy, event.detail, now)
 
     def _on_ledger_replaced(self, event: LedgerReplaced, now: Instant) -> list[Decision]:
-        detail = f"the damaged ledger is kept as {event.kept_as}; sessions in it need a person"
+        if not event.kept_as:
+            return self._alarms.set("ledger-replaced", "ledger", False, "what could be read of it is taken in", now)
+        detail = f"the damaged ledger is kept as {event.kept_as}; bring its sessions back with: edgectl ledger salvage"
         return self._alarms.set("ledger-replaced", "ledger", True, detail, now)
 
     def _on_reloaded(self, event: SiteReloaded, now: Instant) -> list[Decision]:

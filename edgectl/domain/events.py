@@ -370,9 +370,10 @@ class StoreChanged:
 
 @dataclass(frozen=True, slots=True)
 class LedgerReplaced:
-    """The ledger was damaged and has been set aside; a new one with a new epoch has begun."""
+    """The ledger was damaged and has been set aside; a new one with a new epoch has begun. Or what it held is taken in."""
 
     kept_as: str
+    """Empty once it is taken in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,8 @@ TOKEN_LEAST_CHARS = 16
 
 ExportSessions = Callable[[Mapping[str, str]], tuple[str, str]]
 """Sessions in the form that is asked for: media type and text. ``ValueError`` says what cannot be."""
+TakeIn = Callable[[str], object]
+"""Keep what the named file in the data directory holds; what that was. Waits for the disk."""
 Reload = Callable[[], Awaitable[tuple[bool, Sequence[str]]]]
 
 
@@ -69,6 +71,7 @@ class StatusServer:
         uplink: Callable[[], object],
         reload: Reload,
         export: ExportSessions,
+        take_in: TakeIn,
         actions: Actions,
         web: WebSettings | None,
         socket_path: Path | None,
@@ -81,6 +84,7 @@ class StatusServer:
         self._uplink = uplink
         self._reload = reload
         self._export = export
+        self._take_in = take_in
         self._actions = actions
         self._web = web
         self._socket_path = socket_path
@@ -165,6 +169,7 @@ class StatusServer:
         limits.register(application)
         if is_local:
             application.router.add_post("/api/v1/reload", self._reload_now)
+            application.router.add_post("/api/v1/ledger/take-in", self._take_in_now)
             application.router.add_post("/api/v1/chargers/{charger}/actions/{action}", self._act)
         return application
 
@@ -281,6 +286,12 @@ class StatusServer:
     async def _reload_now(self, _request: web.Request) -> web.Response:
         is_done, lines = await self._reload()
         return json_answer({"applied": is_done, "lines": list(lines)}, status=200 if is_done else 409)
+
+    async def _take_in_now(self, request: web.Request) -> web.Response:
+        name = (await read_body(request)).get("file")
+        if not isinstance(name, str) or not name or "/" in name or "\0" in name or name.startswith("."):
+            raise ApiError(400, "bad-body", "`file` is the name of a file in the data directory")
+        return json_answer(await asyncio.to_thread(self._take_in, name))
 
     async def _act(self, request: web.Request) -> web.Response:
         charger = self._find_charger(request)

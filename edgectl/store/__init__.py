@@ -5,6 +5,9 @@
 - ``records``  each kind of record into its tables; the only SQL that writes
 - ``reader``   ``LedgerFile``: every question, on a read-only connection; also what the CLI opens beside a running daemon
 - ``billing``  the billing record: its envelope, its hash and the check of the chain; pure
+- ``pages``    a damaged file page by page, without SQLite; ``salvage`` what it holds into a new file, and what is lost
+- ``copies``   the backup; ``taking_in`` what a backup or a salvaged file holds and the ledger in use does not
+- ``anchor``   where the chain begins, after retention
 - ``opening``  open, check, set a damaged file aside, migrate (``schema/*.sql``, frozen once released)
 - ``state``    the small state file a person can read (TinyDB over a storage that replaces atomically); ``memory`` writes it for
   the daemon
@@ -16,10 +19,28 @@ the state file. Futures are
 """
 
 from edgectl.store.billing import ChainReport
+from edgectl.store.copies import BackupReport, backup
 from edgectl.store.memory import StateMemory
-from edgectl.store.opening import StoreOpened
+from edgectl.store.opening import SALVAGED, StoreOpened, unsalvaged
 from edgectl.store.reader import LedgerFile, ParkedRow
+from edgectl.store.salvage import SalvageReport, salvage
 from edgectl.store.sqlite import Ledger
 from edgectl.store.state import StateFile
+from edgectl.store.taking_in import TakenIn
 
-__all__ = ["ChainReport", "Ledger", "LedgerFile", "ParkedRow", "StateFile", "StateMemory", "StoreOpened"]
+__all__ = [
+    "SALVAGED",
+    "BackupReport",
+    "ChainReport",
+    "Ledger",
+    "LedgerFile",
+    "ParkedRow",
+    "SalvageReport",
+    "StateFile",
+    "StateMemory",
+    "StoreOpened",
+    "TakenIn",
+    "backup",
+    "salvage",
+    "unsalvaged",
+]

@@ -87,6 +87,16 @@ def session_of(body: bytes) -> bytes:
     return canonical(json.loads(body)["session"])
 
 
+def unsealed(body: bytes) -> Bill | None:
+    """The record in these bytes, if they are canonical and its hash fits; of its place in the chain nothing is said."""
+    try:
+        envelope = json.loads(body)
+        bill = Bill(envelope["seq"], envelope["record_id"], envelope["rev"], envelope["prev_hash"], envelope["hash"], bytes(body))
+        return None if _fault_of(bill, bill.seq, bill.prev_hash, envelope["epoch"]) else bill
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
 def check_chain(bills: Iterable[Bill], epoch: str) -> ChainReport:
     """Walk the rows in ``seq`` order and stop at the first that does not hold."""
     count, prev_hash = 0, FIRST_PREV_HASH

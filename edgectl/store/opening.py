@@ -33,6 +33,12 @@ WAL_AUTOCHECKPOINT_PAGES: Final = 1_000
 JOURNAL_SIZE_LIMIT_BYTES: Final = 8 << 20
 """The WAL is cut back to this after a checkpoint that followed a burst."""
 
+COPY_MARK: Final = "copy"
+"""The key of ``meta`` that says that a file is a backup or was salvaged."""
+
+SALVAGED: Final = ".salvaged"
+"""Ends the name of the file into which a damaged ledger was salvaged."""
+
 _SIDE_FILES: Final = ("-wal", "-shm")
 
 
@@ -94,6 +100,8 @@ def open_ledger(
                 migrate(connection, migrations())
                 connection.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('epoch', ?)", (new_epoch(),))
                 epoch = connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0]
+                if quarantined is not None:
+                    _pass_over_numbers(connection, now)
                 sync_directory(path.parent)
             except BaseException:
                 connection.close()
@@ -126,6 +134,15 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def unsalvaged(path: Path) -> Path | None:
+    """The latest damaged ledger that was set aside for ``path`` and that nobody has salvaged yet."""
+    aside = [
+        file for file in path.parent.glob(f"{path.name}.damaged-*") if not file.name.endswith((*_SIDE_FILES, SALVAGED, ".part"))
+    ]
+    waiting = [file for file in sorted(aside) if not file.with_name(file.name + SALVAGED).exists()]
+    return waiting[-1] if waiting else None
 
 
 def _open_writer(path: Path, max_bytes: int) -> sqlite3.Connection:
@@ -182,6 +199,17 @@ def _set_damaged_aside(path: Path, now: Instant) -> Path | None:
     return aside
 
 
+def _pass_over_numbers(connection: sqlite3.Connection, now: Instant) -> None:
+    """Chargers still run transactions whose numbers only the lost ledger knew: none of them is given to another one.
+
+    Minutes since 2020 are beyond what any ledger has counted to, and fit the 31 bits of OCPP 1.6 for four thousand years.
+    """
+    minutes = max(1_000_000, (now.utc_ms - 1_577_836_800_000) // 60_000)
+    connection.execute(
+        "UPDATE meta SET value = ? WHERE key = 'last_transaction_number' AND CAST(value AS INTEGER) < ?", (str(minutes), minutes)
+    )
+
+
 def _examine(path: Path) -> str:
     """What is wrong with the file; empty when it is sound or not there.
 
@@ -196,11 +224,18 @@ def _examine(path: Path) -> str:
         with closing(open_reader(path)) as connection:
             _refuse_newer(_version(connection), migrations())
             verdict = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+            if verdict == "ok" and _is_copy(connection):
+                return "a copy of a ledger, and numbers after its last one may have been given out since"
     except sqlite3.Error as error:
         if is_damage(error):
             return str(error)
         raise
     return "" if verdict == "ok" else verdict
+
+
+def _is_copy(connection: sqlite3.Connection) -> bool:
+    is_ours = connection.execute("SELECT COUNT(*) FROM sqlite_master WHERE name = 'meta'").fetchone()[0]
+    return bool(is_ours and connection.execute("SELECT COUNT(*) FROM meta WHERE key = ?", (COPY_MARK,)).fetchone()[0])
 
 
 def _version(connection: sqlite3.Connection) -> int:

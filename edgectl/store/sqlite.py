@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -19,9 +20,13 @@ from edgectl.store import records as tables
 from edgectl.store.billing import ChainReport
 from edgectl.store.opening import open_ledger
 from edgectl.store.reader import LedgerFile, ParkedRow
+from edgectl.store.taking_in import Group, TakenIn, groups
 from edgectl.store.writer import Writer
 
 T = TypeVar("T")
+
+TAKING_IN_COUNT: Final = 64
+"""Commits under way while a copy is taken in: they share syncs, and what the site itself has to store never waits for many."""
 
 MAX_BYTES: Final = 4 << 30
 """The ledger refuses to grow above this, so that a runaway never fills the card it shares with the system. 400 days of 120
@@ -143,6 +148,35 @@ class Ledger:
 
     def curtailment(self, first_day: str | None, last_day: str | None) -> Sequence[Curtailment]:
         return self._ask(self._file.curtailment, first_day, last_day).result()
+
+    def take_in(self, path: Path, now: Instant) -> TakenIn:
+        """Keep what a backup or a salvaged file holds and this ledger does not; see ``taking_in``. Waits, so not on the loop.
+
+        Raises:
+            StoreError: the file cannot be read or is neither, or the disk does not take it; what was taken in until then stays.
+        """
+        waiting: deque[tuple[Group, Future[None]]] = deque()
+        done: Counter[str] = Counter()
+        refused: list[str] = []
+
+        def settle() -> None:
+            group, future = waiting.popleft()
+            try:
+                future.result()
+            except StoreError as error:
+                if error.reason != "record-refused":
+                    raise
+                refused.append(f"{group.name}: {error.detail}")
+                return
+            done.update({"bills": group.is_bill, "sessions": not group.is_bill, "rebuilt": group.is_rebuilt})
+
+        for group in groups(path, lambda name: self.session(name) is not None):
+            waiting.append((group, self.commit(group.records, now)))
+            if len(waiting) >= TAKING_IN_COUNT:
+                settle()
+        while waiting:
+            settle()
+        return TakenIn(done["sessions"], done["bills"], done["rebuilt"], tuple(refused))
 
     def verify_chain(self) -> ChainReport:
         """Runs in the caller's thread on a connection of its own, since it may take minutes."""

@@ -295,3 +295,45 @@ async def test_a_damaged_ledger_is_kept_aside_with_an_alarm_and_charging_goes_on
         await depot.connected()
         depot.plug()
         await depot.charging()
+
+
+async def test_what_a_damaged_ledger_owed_reaches_the_backend_after_a_salvage(folder: Path) -> None:
+    async with Depot(folder) as depot, Mosquitto(folder, more=[]) as broker:
+        depot.mqtt_port = broker.port
+        depot.write_site()
+        backend = depot.backend().backend
+        backend.sends_receipts = False
+        await depot.start()
+        await depot.connected()
+        depot.plug()
+        await depot.charging()
+        depot.unplug()
+        await depot.until(lambda: len(backend.records) == 1, "sent, and not receipted")
+        (session,) = [record["session"]["id"] for record in backend.records.values()]
+        depot.plug(2)
+        await depot.charging(2)
+        depot.kill(signal.SIGTERM)
+        ledger = depot.data / "ledger.db"
+        with ledger.open("r+b") as file:
+            file.write(os.urandom(200))
+
+        await depot.start()
+        await depot.until(lambda: "ledger-replaced" in {a["kind"] for a in depot.cli.get("alarms")}, "the alarm")
+        assert depot.rows("SELECT id FROM session WHERE id = " + repr(session)) == []
+        backend.sends_receipts = True
+        done = depot.edgectl("ledger", "salvage", "--data-dir", str(depot.data))
+        assert done.returncode == 0, done.stderr
+        assert "billing records 1 to 1: all there" in done.stdout
+        assert "taken in: 2 sessions; to be sent: 1 billing records" in done.stdout
+        assert "was running at CP-2/1" in done.stdout
+        await depot.until(lambda: depot.rows("SELECT count(*) FROM outbox WHERE stream = 'billing'") == [(0,)], "receipted")
+        assert depot.rows("SELECT receipted_utc_ms > 0 FROM bill WHERE record_id = " + repr(session)) == [(1,)]
+        assert (len(backend.records), backend.faults) == (1, [])
+        await depot.until(lambda: "ledger-replaced" not in {a["kind"] for a in depot.cli.get("alarms")}, "the alarm ends")
+        again = depot.edgectl("ledger", "salvage", "--data-dir", str(depot.data))
+        assert "no damaged ledger waits" in again.stderr
+        copy = folder / "stick"
+        copy.mkdir()
+        told = depot.json("ledger", "backup", str(copy), "--data-dir", str(depot.data))
+        assert told["session_count"] >= 2
+        assert [str(path) for path in copy.iterdir()] == [told["path"]]
