@@ -27,7 +27,6 @@ from edgectl.core.proof import prove as prove_site
 from edgectl.domain.decisions import SignCertificate
 from edgectl.domain.errors import InvariantError, StoreError
 from edgectl.domain.events import CertificateSigned, LedgerReplaced, SiteReloaded
-from edgectl.domain.ids import SiteId
 from edgectl.domain.settings import CredentialReader, MqttSettings, Settings
 from edgectl.domain.site import MeterRole
 from edgectl.domain.time import Instant
@@ -40,6 +39,7 @@ from edgectl.runtime.actions import ActionDesk
 from edgectl.runtime.clock import RandomIds, SystemClock
 from edgectl.runtime.engine import Engine, Trace
 from edgectl.runtime.health import HealthWatch
+from edgectl.runtime.housekeeping import Housekeeping
 from edgectl.runtime.inbox import Inbox
 from edgectl.runtime.logs import configure_logs
 from edgectl.runtime.notify import SystemdNotifier
@@ -163,6 +163,7 @@ class Daemon:
             credentials=parts.credentials,
             socket_path=parts.socket_path,
         )
+        self._housekeeping = Housekeeping(parts.store, self.inbox, clock)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._supervisor: Supervisor | None = None
         self._stopping = asyncio.Event()
@@ -241,6 +242,7 @@ class Daemon:
             raise
         self._supervisor.start("meters", self.meters.run)
         self._supervisor.start("uplink", self.uplink.run)
+        self._supervisor.start("housekeeping", self._housekeeping.run)
         if self._parts.replaced_ledger is not None:
             self.inbox.put(LedgerReplaced(str(self._parts.replaced_ledger)))
         self.health.is_ready = True
@@ -306,6 +308,8 @@ class Daemon:
             return "site.id cannot change while running: it names the ledger and the topics; restart with a new data directory"
         if settings.web != self.settings.web:
             return "changes of `web` need a restart"
+        if settings.ledger != self.settings.ledger:
+            return "changes of `ledger` need a restart"
         return None if is_allowed(settings) else "unsafe: " + "; ".join(unsafe_words(prove(settings)))
 
     async def _apply(self, settings: Settings) -> None:
@@ -371,7 +375,7 @@ def run(config: Path, data_dir: Path, socket_path: Path | None = None, *, fault:
         return UNSAFE
     try:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        ledger = open_ledger(settings.site.id, data_dir, fault)
+        ledger = open_ledger(settings, data_dir, fault)
     except (OSError, StoreError) as error:
         log.critical("data_directory_unusable", path=str(data_dir), reason=str(error))
         return FAILED
@@ -390,10 +394,12 @@ def run(config: Path, data_dir: Path, socket_path: Path | None = None, *, fault:
     return asyncio.run(_serve(settings, parts))
 
 
-def open_ledger(site: SiteId, data_dir: Path, fault: FaultHook = no_fault) -> Ledger:
+def open_ledger(settings: Settings, data_dir: Path, fault: FaultHook = no_fault) -> Ledger:
     return Ledger(
         data_dir / LEDGER,
-        site=site,
+        site=settings.site.id,
+        max_bytes=settings.ledger.budget_bytes,
+        retention_ms=settings.ledger.retention_ms,
         new_epoch=lambda: secrets.token_hex(16),
         now=SystemClock().now(),
         fault=fault,

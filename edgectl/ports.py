@@ -66,6 +66,23 @@ class OutboxSummary:
     oldest_utc_ms: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much room the ledger takes and has, after one step of tidying."""
+
+    used_bytes: int
+    budget_bytes: int
+    disk_free_bytes: int
+    disk_least_bytes: int
+    """Below this much free on the file system, the rest is for billing."""
+    is_billing_only: bool
+    """No room is left for telemetry: none is written until there is."""
+    removed: int = 0
+    """Rows that were let go of by age."""
+    evicted: int = 0
+    """Rows of telemetry that were given up for room."""
+
+
 class Store(Protocol):
     """The ledger. ``commit`` never blocks; the future resolves when the records are durable, or fails with the reason."""
 
@@ -74,6 +91,9 @@ class Store(Protocol):
 
     def commit(self, records: Sequence[Record], now: Instant) -> Future[None]:
         """Everything in one transaction; commits that wait while the disk syncs share the next sync."""
+
+    def tidy(self, now: Instant) -> Future[Room]:
+        """Let go of a little that is too old or in the way; again at once while there is more to do."""
 
     def close(self) -> None:
         """Commit what waits, checkpoint, release the file."""

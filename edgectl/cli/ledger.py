@@ -46,7 +46,8 @@ def verify(data_dir: Path, is_json: bool) -> int:
     if is_json:
         click.echo(json.dumps({"is_intact": report.is_intact, **encode(report)}))
     elif report.is_intact:
-        click.echo(f"{report.count} billing records, the chain is intact")
+        after = f" from number {report.after_seq + 1} on" if report.after_seq else ""
+        click.echo(f"{report.count} billing records{after}, the chain is intact")
     else:
         click.echo(f"broken at number {report.first_broken_seq}: {report.why}", err=True)
     return OK if report.is_intact else FAILED

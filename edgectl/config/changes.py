@@ -7,10 +7,10 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any, TypeAlias
 
-from edgectl.config.quantities import CURRENT, DURATION, ENERGY, PERCENT, POWER, VOLTAGE, show
+from edgectl.config.quantities import CURRENT, DAYS, DURATION, ENERGY, PERCENT, POWER, SIZE, VOLTAGE, show
 from edgectl.domain.external import ExternalInput, Level
 from edgectl.domain.phases import Phase, Phases
-from edgectl.domain.settings import Connection, InputConnection, Listener, MeterConnection, Settings, Transport
+from edgectl.domain.settings import Connection, InputConnection, LedgerSettings, Listener, MeterConnection, Settings, Transport
 from edgectl.domain.site import Charger, Circuit, Meter, Site, Token
 from edgectl.domain.tariff import Pricing
 from edgectl.domain.tariff_objects import tariff_text
@@ -40,6 +40,7 @@ def describe_changes(old: Settings, new: Settings) -> tuple[str, ...]:
             _changed("balancing", _plain(old.site.balancing), _plain(new.site.balancing)),
             _single("mqtt", old.mqtt, new.mqtt),
             _single("web", old.web, new.web),
+            _changed("ledger", _ledger(old.ledger), _ledger(new.ledger)),
             _risks(old.accept_risk, new.accept_risk),
         )
         for sentence in part
@@ -309,6 +310,10 @@ def _text(name: str, value: object) -> str:
     if isinstance(value, int) and name.endswith("_s"):
         return show(value * 1_000, DURATION)
     return str(value)
+
+
+def _ledger(ledger: LedgerSettings) -> _Facts:
+    return {"retention": show(ledger.retention_ms, DAYS), "budget": show(ledger.budget_bytes, SIZE)}
 
 
 def _phases(value_ma: Phases) -> str:

@@ -48,7 +48,7 @@ from edgectl.config.electrical import (
 from edgectl.config.kinds import Choice, Credential, Flag, Integer, ListOf, Parsed, Quantity, Text, Version, duration
 from edgectl.config.levels import LevelKind, LevelMap, Register, RegisterKind
 from edgectl.config.problems import Refused, nearest
-from edgectl.config.quantities import CURRENT, VOLTAGE, Amount, parse, show
+from edgectl.config.quantities import CURRENT, DAYS, SIZE, VOLTAGE, Amount, parse, show
 from edgectl.config.quirk_keys import QuirkKeys
 from edgectl.config.sections import Entries, EntriesOf, Section, SectionOf, defaulting, optional, required, section
 from edgectl.config.tariff_keys import TARIFF_ID, LocationKeys, TariffsKeys
@@ -354,6 +354,20 @@ class WebKeys(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LedgerKeys(Section):
+    retention: Millis = defaulting(
+        Quantity(DAYS, 30 * 24 * HOUR, 4_000 * 24 * HOUR),
+        "400 days",
+        "Sessions and billing records are kept this long after the backend's receipt; without a receipt for ever.",
+    )
+    budget: int = defaulting(
+        Quantity(SIZE, 100_000_000, 100_000_000_000),
+        "4 GB",
+        "The ledger never takes more of the disk. A quarter of it is for billing alone; telemetry is given up first.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class SiteFile(Section):
     site: SiteKeys = section(SectionOf(SiteKeys), "The site as a whole.", is_required=True)
     meters: Entries[MeterKeys] = section(EntriesOf(NAME, SectionOf(MeterKeys), "meter"), "The meters, by a name of your choice.")
@@ -384,6 +398,7 @@ class SiteFile(Section):
         SectionOf(MqttKeys, may_be_empty=True), "The way to the backend; empty: the site runs, records and waits."
     )
     web: WebKeys = section(SectionOf(WebKeys, may_be_empty=True), "The local status page; none when empty.")
+    ledger: LedgerKeys = section(SectionOf(LedgerKeys), "How long records are kept, and how much of the disk they may take.")
     accept_risk: tuple[str, ...] | None = optional(
         ListOf(NAME), "Unsafe cases that `edgectl check` names and the owner accepts; the site then starts nevertheless."
     )

@@ -24,7 +24,7 @@ from edgectl.config.tariff_keys import LocationKeys
 from edgectl.config.tariffs import check_token_tariffs, compose_pricing, read_tariffs
 from edgectl.config.tokens import read_tokens
 from edgectl.domain.ids import SiteId
-from edgectl.domain.settings import Settings
+from edgectl.domain.settings import LedgerSettings, Settings
 from edgectl.domain.site import Balancing, Location, Site, Token
 from edgectl.domain.tariff import Pricing
 
@@ -136,6 +136,7 @@ def _compose(file: SiteFile, path: Path, facts: _MeterFacts) -> Settings:
         inputs=input_connections,
         mqtt=compose_mqtt(file.mqtt),
         web=compose_web(file.web),
+        ledger=LedgerSettings(file.ledger.retention, file.ledger.budget),
         quirks=site_quirks(file.ocpp.quirks, directory, file.ocpp.at("quirks")),
         accept_risk=file.accept_risk or (),
         source=str(path),

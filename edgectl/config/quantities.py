@@ -31,6 +31,8 @@ VOLTAGE = Dimension("voltage", "V", {"mV": 1, "V": 1_000})
 POWER = Dimension("power", "kW", {"W": 1, "kW": 1_000, "MW": 1_000_000})
 ENERGY = Dimension("energy", "kWh", {"Wh": 1, "kWh": 1_000, "MWh": 1_000_000})
 PERCENT = Dimension("share", "%", {"%": 1})
+DAYS = Dimension("number of days", "days", {"days": 86_400_000})
+SIZE = Dimension("size", "GB", {"MB": 1_000_000, "GB": 1_000_000_000})
 DURATION = Dimension("duration", "s", {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000})
 
 

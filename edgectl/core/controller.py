@@ -72,6 +72,7 @@ from edgectl.domain.events import (
     PublishRefused,
     ReceiptReceived,
     RequestAnswered,
+    RoomMeasured,
     SchedulePulled,
     SiteReloaded,
     StatusReported,
@@ -204,6 +205,7 @@ class Controller:
             SiteReloaded: self._on_reloaded,
             StoreChanged: self._on_store,
             LedgerReplaced: self._on_ledger_replaced,
+            RoomMeasured: self._on_room,
             SchedulePulled: self._on_schedule_pulled,
             CertificateRequested: self._on_certificate_requested,
             CertificateSigned: self._on_certificate_signed,
@@ -640,6 +642,19 @@ class Controller:
             return self._alarms.set("ledger-replaced", "ledger", False, "what could be read of it is taken in", now)
         detail = f"the damaged ledger is kept as {event.kept_as}; bring its sessions back with: edgectl ledger salvage"
         return self._alarms.set("ledger-replaced", "ledger", True, detail, now)
+
+    def _on_room(self, event: RoomMeasured, now: Instant) -> list[Decision]:
+        """Told early: at four fifths of the budget months are left; below twice the least on the disk somebody can still look."""
+        share = event.used_bytes * 100 // event.budget_bytes
+        is_full = share >= (75 if self._alarms.is_active("ledger-filling", "ledger") else 80)
+        words = f"{share} % of {event.budget_bytes / 1e9:g} GB are used; raise ledger.budget or shorten ledger.retention"
+        free_mb, least_mb = event.disk_free_bytes // 1_000_000, event.disk_least_bytes // 1_000_000
+        is_short = event.disk_free_bytes < event.disk_least_bytes * (3 if self._alarms.is_active("disk-filling", "ledger") else 2)
+        short = f"the file system of the ledger has {free_mb} MB free; below {least_mb} MB only billing is written"
+        return [
+            *self._alarms.set("ledger-filling", "ledger", is_full, words, now),
+            *self._alarms.set("disk-filling", "ledger", is_short, short, now),
+        ]
 
     def _on_reloaded(self, event: SiteReloaded, now: Instant) -> list[Decision]:
         self.site = event.site

@@ -377,6 +377,17 @@ class LedgerReplaced:
 
 
 @dataclass(frozen=True, slots=True)
+class RoomMeasured:
+    """How full the ledger and its file system are."""
+
+    used_bytes: int
+    budget_bytes: int
+    disk_free_bytes: int
+    disk_least_bytes: int
+    """With less free, only billing is written."""
+
+
+@dataclass(frozen=True, slots=True)
 class ActionRequested:
     """A person or the backend wants something done with a charger; answered by ``ActionAnswered``."""
 
@@ -434,6 +445,7 @@ Event: TypeAlias = (
     | SiteReloaded
     | StoreChanged
     | LedgerReplaced
+    | RoomMeasured
     | ActionRequested
     | LimitRequested
 )

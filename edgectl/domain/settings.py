@@ -180,6 +180,14 @@ class WebSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerSettings:
+    retention_ms: Millis = 400 * 86_400_000
+    """After its receipt a billing record is kept for so long, with its session."""
+    budget_bytes: int = 4_000_000_000
+    """The file never grows beyond; a quarter of it is for billing alone."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """One YAML file, understood."""
 
@@ -191,6 +199,7 @@ class Settings:
     mqtt: MqttSettings | None = None
     """None: no broker configured; the site runs, records and waits."""
     web: WebSettings | None = None
+    ledger: LedgerSettings = LedgerSettings()
     quirks: tuple[QuirkProfile, ...] = ()
     """The table of quirks: the package's own and the site's."""
     accept_risk: tuple[str, ...] = ()

@@ -7,6 +7,7 @@
 - ``billing``  the billing record: its envelope, its hash and the check of the chain; pure
 - ``pages``    a damaged file page by page, without SQLite; ``salvage`` what it holds into a new file, and what is lost
 - ``copies``   the backup; ``taking_in`` what a backup or a salvaged file holds and the ledger in use does not
+- ``keeping``  retention and the disk budget: what goes, a little at a time
 - ``anchor``   where the chain begins, after retention
 - ``opening``  open, check, set a damaged file aside, migrate (``schema/*.sql``, frozen once released)
 - ``state``    the small state file a person can read (TinyDB over a storage that replaces atomically); ``memory`` writes it for

@@ -36,10 +36,12 @@ class Bill:
 @dataclass(frozen=True, slots=True)
 class ChainReport:
     count: int
-    """Records found intact, from the first one on."""
+    """Records found intact, from the first that is kept on."""
     first_broken_seq: int | None = None
     why: str = ""
     """Empty while the chain is intact."""
+    after_seq: int = 0
+    """The last number that retention has let go of; 0: none."""
 
     @property
     def is_intact(self) -> bool:
@@ -97,15 +99,17 @@ def unsealed(body: bytes) -> Bill | None:
         return None
 
 
-def check_chain(bills: Iterable[Bill], epoch: str) -> ChainReport:
-    """Walk the rows in ``seq`` order and stop at the first that does not hold."""
-    count, prev_hash = 0, FIRST_PREV_HASH
+def check_chain(bills: Iterable[Bill], epoch: str, after_seq: int = 0, prev_hash: str = FIRST_PREV_HASH) -> ChainReport:
+    """Walk the rows in ``seq`` order and stop at the first that does not hold. ``after_seq`` and ``prev_hash`` are of the record
+    before the first that is kept."""
+    count = 0
     for bill in bills:
-        why = _fault_of(bill, count + 1, prev_hash, epoch)
+        expected_seq = after_seq + count + 1
+        why = _fault_of(bill, expected_seq, prev_hash, epoch)
         if why:
-            return ChainReport(count, bill.seq, why)
+            return ChainReport(count, expected_seq, why, after_seq)
         count, prev_hash = count + 1, bill.hash
-    return ChainReport(count)
+    return ChainReport(count, after_seq=after_seq)
 
 
 def _fault_of(bill: Bill, expected_seq: int, prev_hash: str, epoch: str) -> str:

@@ -15,6 +15,7 @@ from edgectl.domain.ids import SiteId
 from edgectl.domain.records import (
     BillKept,
     CurtailmentKept,
+    Durability,
     EventKept,
     Excursion,
     ExcursionKept,
@@ -52,10 +53,12 @@ LARGEST_TRANSACTION_NUMBER: Final = 2**31 - 1
 """OCPP 1.6 carries it as an integer. A longer decimal id is a 2.x station's own, not a number we issued."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RecordWriter:
     site: SiteId
     epoch: str
+    is_billing_only: bool = False
+    """No room for telemetry: what comes of it is dropped."""
 
     def write(self, connection: sqlite3.Connection, records: Sequence[Record], now: Instant) -> None:
         """Write all of ``records``.
@@ -66,6 +69,8 @@ class RecordWriter:
             ValueError, TypeError: a body that is not JSON.
         """
         for record in records:
+            if self.is_billing_only and record.durability is Durability.TELEMETRY:
+                continue
             match record:
                 case SessionKept():
                     _keep_session(connection, record.session)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -15,9 +17,10 @@ from edgectl.domain.ids import EvseId, SiteId
 from edgectl.domain.records import Curtailment, Durability, Excursion, LimitKept, Record, Restored, Session
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis
-from edgectl.ports import FaultHook, OutboxRow, OutboxSummary, no_fault
+from edgectl.ports import FaultHook, OutboxRow, OutboxSummary, Room, no_fault
 from edgectl.store import records as tables
 from edgectl.store.billing import ChainReport
+from edgectl.store.keeping import Keeping, tidy
 from edgectl.store.opening import open_ledger
 from edgectl.store.reader import LedgerFile, ParkedRow
 from edgectl.store.taking_in import Group, TakenIn, groups
@@ -28,9 +31,11 @@ T = TypeVar("T")
 TAKING_IN_COUNT: Final = 64
 """Commits under way while a copy is taken in: they share syncs, and what the site itself has to store never waits for many."""
 
-MAX_BYTES: Final = 4 << 30
+MAX_BYTES: Final = 4_000_000_000
 """The ledger refuses to grow above this, so that a runaway never fills the card it shares with the system. 400 days of 120
 sessions are some 0.5 GB with their messages, the history of limits is bounded at 0.3 GB."""
+
+RETENTION_MS: Final[Millis] = 400 * 86_400_000
 
 PROGRESS_LINGER_MS: Final[Millis] = 1_000
 TELEMETRY_LINGER_MS: Final[Millis] = 15_000
@@ -65,6 +70,7 @@ class Ledger:
         now: Instant,
         fault: FaultHook = no_fault,
         max_bytes: int = MAX_BYTES,
+        retention_ms: Millis = RETENTION_MS,
         progress_linger_ms: Millis = PROGRESS_LINGER_MS,
         telemetry_linger_ms: Millis = TELEMETRY_LINGER_MS,
     ) -> None:
@@ -76,6 +82,7 @@ class Ledger:
             self._lock.close()
             raise
         self._path = path
+        self._keeping = Keeping(retention_ms, max_bytes)
         self._opened_utc_ms = now.utc_ms
         self._records = tables.RecordWriter(site, self.opened.epoch)
         self._writer = Writer(
@@ -100,6 +107,17 @@ class Ledger:
         urgency = {record.durability for record in records}
         durability = next((one for one in Durability if one in urgency), Durability.BILLING)
         return self._writer.submit(partial(self._records.write, records=tuple(records), now=now), durability)
+
+    def tidy(self, now: Instant) -> Future[Room]:
+        """One step of letting go (see ``keeping``), in its turn behind what waits."""
+
+        def work(connection: sqlite3.Connection) -> Room:
+            disk = os.statvfs(self._path.parent)
+            room = tidy(connection, self._keeping, disk.f_bavail * disk.f_frsize, now)
+            self._records.is_billing_only = room.is_billing_only
+            return room
+
+        return self._writer.submit(work, Durability.PROGRESS)
 
     def close(self) -> None:
         """Commit what waits, checkpoint, release the file; give up after 3 s if the disk does not answer. Safe to call twice."""

@@ -18,11 +18,13 @@ from edgectl.domain.ids import EvseId, SiteId
 from edgectl.domain.records import Curtailment, Excursion, LimitKept, Record, Restored, Session
 from edgectl.domain.remembered import KINDS
 from edgectl.domain.time import Instant
-from edgectl.ports import OutboxRow, OutboxSummary
+from edgectl.ports import OutboxRow, OutboxSummary, Room
 from edgectl.store.errors import store_error
+from edgectl.store.keeping import Keeping, tidy
 from edgectl.store.opening import migrate, migrations
 from edgectl.store.reader import LedgerFile
-from edgectl.store.records import RecordWriter
+from edgectl.store.records import RecordWriter, mark_sent
+from edgectl.store.sqlite import MAX_BYTES, RETENTION_MS
 
 T = TypeVar("T")
 
@@ -65,6 +67,10 @@ class SimStore:
     def commit(self, records: Sequence[Record], now: Instant) -> Future[None]:
         return self._submit(lambda: self._records.write(self._connection, tuple(records), now))
 
+    def tidy(self, now: Instant) -> Future[Room]:
+        keeping = Keeping(RETENTION_MS, MAX_BYTES)
+        return self._submit(lambda: tidy(self._connection, keeping, MAX_BYTES, now))
+
     def close(self) -> None:
         if self._is_dead:
             return
@@ -86,12 +92,7 @@ class SimStore:
         return self._ask(lambda: self._file.rows(stream, after_seq, limit))
 
     def mark_sent(self, seqs: Sequence[int], now: Instant) -> Future[None]:
-        return self._submit(
-            lambda: self._connection.executemany(
-                "UPDATE outbox SET sent_count = sent_count + 1, sent_utc_ms = ? WHERE seq = ?",
-                [(now.utc_ms, seq) for seq in seqs],
-            )
-        )
+        return self._submit(lambda: mark_sent(self._connection, tuple(seqs), now))
 
     def summary(self) -> Future[OutboxSummary]:
         return self._ask(self._file.summary)
@@ -155,7 +156,7 @@ class SimStore:
 
     def _write(self, batch: list[tuple[Callable[[], Any], Future[Any]]]) -> None:
         execute = self._connection.execute
-        results: list[tuple[Future[Any], StoreError | None]] = []
+        results: list[tuple[Future[Any], Any]] = []
         execute("BEGIN IMMEDIATE")
         for work, future in batch:
             if self._disk.is_full:
@@ -163,19 +164,18 @@ class SimStore:
                 continue
             execute("SAVEPOINT job")
             try:
-                work()
-                results.append((future, None))
+                results.append((future, work()))
             except (sqlite3.Error, StoreError, ValueError, TypeError) as error:
                 execute("ROLLBACK TO job")
                 results.append((future, store_error(error)))
             execute("RELEASE job")
         execute("COMMIT")
         self.commit_count += 1
-        for future, trouble in results:
-            if trouble is None:
-                future.set_result(None)
+        for future, result in results:
+            if isinstance(result, StoreError):
+                future.set_exception(result)
             else:
-                future.set_exception(trouble)
+                future.set_result(result)
 
 
 class SimMemory:

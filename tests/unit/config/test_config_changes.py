@@ -65,6 +65,7 @@ CASES = [
     ("mqtts://b", "mqtt://c", ["mqtt: host b -> c", "mqtt: port 8883 -> 1883", "mqtt: TLS yes -> no"]),
     ("mqtt: {broker: mqtts://b}", "mqtt:", ["mqtt removed"]),
     ("web: {listen: 127.0.0.1:8080}", "", ["web removed"]),
+    ("web:", "ledger: {retention: 90 days, budget: 500 MB}\nweb:", ["ledger: retention 400 days -> 90 days", "ledger: budget 4 GB -> 0.5 GB"]),
     ("web:", "accept_risk: [hall-a]\nweb:", ["accept_risk: hall-a accepted"]),
     ("North", "South", ["site: name North -> South"]),
     ("circuit: hall-a}\n  CP-2", "circuit: hall-a, current: 6 A .. 32 A, fallback: 6 A}\n  CP-2", []),

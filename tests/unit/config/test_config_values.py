@@ -14,7 +14,16 @@ from edgectl.config.problems import Refused
 from edgectl.config.quantities import CURRENT, DURATION, POWER, Dimension, parse, show
 from edgectl.domain.ids import ChargerId, CircuitId, MeterId
 from edgectl.domain.phases import ALL_PHASES, Phase, Phases
-from edgectl.domain.settings import Connection, Listener, MqttSettings, Settings, Transport, UnknownChargers, WebSettings
+from edgectl.domain.settings import (
+    Connection,
+    LedgerSettings,
+    Listener,
+    MqttSettings,
+    Settings,
+    Transport,
+    UnknownChargers,
+    WebSettings,
+)
 from edgectl.domain.site import (
     Balancing,
     Charger,
@@ -54,6 +63,7 @@ def test_the_least_file_gets_the_domain_defaults(tmp_path: Path) -> None:
     assert settings.ocpp.ping_ms == 20_000
     assert settings.mqtt is None
     assert settings.web is None
+    assert settings.ledger == LedgerSettings(400 * 86_400_000, 4_000_000_000)
     assert settings.warnings == ()
     assert settings.source == str(tmp_path / "site.yaml")
 
@@ -112,6 +122,7 @@ mqtt:
   keepalive: 1 min
   receipt_timeout: 500000 ms
 web: {listen: localhost:8080}
+ledger: {retention: 700 days, budget: 12 GB}
 accept_risk: [grid]
 """,
         own="points: {}",
@@ -156,6 +167,7 @@ accept_risk: [grid]
     assert [(access.charger, access.password) for access in settings.ocpp.access] == [("DE*ABC*E1", "e1")]
     assert settings.mqtt == MqttSettings("broker.example.com", 8883, True, "c", "ca", "u", "p", 60, 500_000)
     assert settings.web == WebSettings("localhost", 8080)
+    assert settings.ledger == LedgerSettings(700 * 86_400_000, 12_000_000_000)
     assert settings.accept_risk == ("grid",)
 
 
