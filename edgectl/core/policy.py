@@ -18,6 +18,9 @@ from edgectl.domain.site import Balancing, PowerKind, Priorities, Site, Strategy
 from edgectl.domain.units import MilliAmps, Millis, MilliVolts, WattHours
 
 WEIGHT_MAX = 100
+NEED_PART_MA: MilliAmps = 330
+"""A weight of 1 stands for so much: what vehicles can take, 32 A, for ``WEIGHT_MAX``."""
+BLIND_NEED_MA: MilliAmps = 6_000
 VOLTAGE_STEP_PERMILLE = 5
 """A voltage that trembles moves nobody's limit."""
 
@@ -72,6 +75,7 @@ def claim_all(
     outlooks: dict[EvseId, Outlook] = {}
     resting = set()
     reach = Reach(capacities)
+    short = ahead.short if ahead is not None else frozenset[EvseId]()
     for wish in wishes:
         claim = _bare(wish, voltages_permille)
         max_ma = wish.max_ma
@@ -81,8 +85,8 @@ def claim_all(
         seen = _outlook(wish, claim, reach, site) if site.balancing.strategy is Strategy.DEPARTURE else None
         if seen is not None:
             outlooks[wish.evse] = seen
-        short = ahead.short if ahead is not None else frozenset()
-        is_pressing = seen is not None and (seen.is_pressing or wish.evse in short)
+        is_short = wish.evse in short
+        is_pressing = seen is not None and seen.is_pressing and not is_short
         need_ma = 0
         if seen is not None:
             planned_ma = ahead.need_ma.get(wish.evse, 0) if ahead is not None else 0
@@ -90,8 +94,8 @@ def claim_all(
         claims[wish.evse] = replace(
             claim,
             max_ma=max_ma,
-            rank=_rank(wish, seen, site.balancing, turns, mono_ms, is_pressing=is_pressing),
-            weight=_weight(wish, site.balancing),
+            rank=_rank(wish, seen, site.balancing, turns, mono_ms, is_pressing=is_pressing, is_short=is_short),
+            weight=_weight(wish, site.balancing, None if is_pressing else seen, are_all_in_time=not short),
             tier=-wish.priority if _is_strict(site.balancing) else 0,
             need_ma=min(need_ma, max_ma),
             is_pressing=is_pressing,
@@ -131,29 +135,42 @@ def _is_strict(balancing: Balancing) -> bool:
     return balancing.strategy is Strategy.PRIORITY and balancing.priorities is Priorities.STRICT
 
 
-def _weight(wish: Wish, balancing: Balancing) -> int:
-    """A token of priority 2 gets three parts where one without gets one."""
+def _weight(wish: Wish, balancing: Balancing, seen: Outlook | None, *, are_all_in_time: bool) -> int:
+    """A token of priority 2 gets three parts where one without gets one. Where all departures can be met, each gets parts by the
+    current it needs for that, so that nobody comes late who was in time; one without a target, and one that has been given its need
+    already, then counts as if it needed ``BLIND_NEED_MA``. Where they cannot, that would only feed those that are late anyway."""
     if balancing.priorities is Priorities.STRICT and balancing.strategy is not Strategy.DEPARTURE:
         return 1
     if balancing.strategy is Strategy.FAIR:
         return 1
-    return min(WEIGHT_MAX, 1 + max(0, wish.priority))
+    parts = 1 + max(0, wish.priority)
+    if balancing.strategy is Strategy.DEPARTURE and are_all_in_time:
+        parts *= max(1, (seen.need_ma if seen is not None else BLIND_NEED_MA) // NEED_PART_MA)
+    return min(WEIGHT_MAX, parts)
 
 
 def _rank(
-    wish: Wish, seen: Outlook | None, balancing: Balancing, turns: Turns, mono_ms: Millis, *, is_pressing: bool
+    wish: Wish,
+    seen: Outlook | None,
+    balancing: Balancing,
+    turns: Turns,
+    mono_ms: Millis,
+    *,
+    is_pressing: bool,
+    is_short: bool,
 ) -> tuple[int, ...]:
     """Smaller is admitted first.
 
     Among the pressing it is turns that decide and not their laxity: where not all can make it, least laxity first would serve the
-    most hopeless, and change its mind all the time. Who will make it anyway needs no turns: the one that runs goes on.
+    most hopeless, and change its mind all the time. Who will make it anyway needs no turns: the one that runs goes on. Who cannot
+    come after all others, and in turns.
     """
-    is_sure = seen is not None and not is_pressing
+    is_sure = seen is not None and not is_pressing and not is_short
     return (
         -1 if wish.is_first else 0 if wish.keeps_going else 1,
         0 if turns.keeps_running(wish.evse, mono_ms) else 1,
         -wish.priority if _is_strict(balancing) else 0,
-        0 if is_pressing else 1,
+        0 if is_pressing else 2 if is_short else 1,
         1 if wish.is_satisfied else 0,
         1 if is_sure and not turns.is_running(wish.evse) else 0,
         *turns.order(wish.evse, mono_ms),
@@ -188,8 +205,17 @@ def look_ahead(
             wish.remaining_wh * 3_600_000 // milliwatts_per_ma(voltage_mv, len(wish.phases)),
             wish.left_ms,
             wish.max_ma,
+            wish.priority,
         )
         for wish in wishes
         if wish.remaining_wh is not None and wish.left_ms is not None and wish.remaining_wh > 0 and wish.left_ms > 0
     ]
-    return plan(jobs, capacities) if jobs else None
+    if not jobs:
+        return None
+    found = plan(jobs, capacities)
+    hard = [capacity for capacity in capacities if not capacity.is_soft]
+    if found is None or not found.short or len(hard) == len(capacities):
+        return found
+    # Soft limits give way to a departure: who is in time without them is not short, but pressing, once he is late within them.
+    broken = plan(jobs, hard)
+    return found if broken is None else Plan(found.need_ma, broken.short)

@@ -109,6 +109,25 @@ def test_who_cannot_have_his_energy_in_any_order_is_named() -> None:
     assert {evse.charger for evse in found.short} == {"a"}
 
 
+def short(*jobs: Job, current_ma: int = 32_000) -> set[str]:
+    found = plan(jobs, room(current_ma))
+    assert found is not None
+    return {evse.charger for evse in found.short}
+
+
+def test_where_not_all_can_be_full_as_many_as_possible_are() -> None:
+    assert short(job("big", 96, 4), job("one", 40, 4), job("two", 40, 4), job("three", 40, 4)) == {"big"}
+
+
+def test_a_higher_priority_keeps_the_larger_one() -> None:
+    jobs = [job("big", 96, 4), job("one", 40, 4), job("two", 40, 4)]
+    assert short(replace(jobs[0], priority=1), *jobs[1:]) == {"one", "two"}
+
+
+def test_who_is_short_leaves_nothing_undone_for_the_others() -> None:
+    assert needs(job("big", 200, 4), job("one", 32, 1), current_ma=32_000) == {"one": 32_000}
+
+
 def test_more_work_than_allowed_is_no_plan() -> None:
     assert plan([job("a", 16, 8)] * 50, room(32_000), work_max=100) is None
 
@@ -164,6 +183,24 @@ def test_a_soft_limit_gives_way_to_a_departure_only() -> None:
     bench.run(90, building_a=10)
     assert bench.limit_a("A") == pytest.approx(25, abs=1.5)
     assert bench.limit_a("B") == 6
+
+
+def test_a_soft_limit_gives_way_before_anybody_is_short() -> None:
+    bench = departing("A", "B", soft_limit_ma=Phases.uniform(26_000))
+    for charger in "AB":
+        ask(bench, "set-target", charger, energy="11 kWh", by=_in(bench, hours=1))
+    bench.run(90, building_a=10)
+    assert bench.limit_a("A") + bench.limit_a("B") == pytest.approx(35, abs=2), "16 A are left within the soft limit"
+
+
+def test_where_not_all_can_leave_full_those_who_can_go_first() -> None:
+    """Nobody takes what would make another late, only to be late himself."""
+    bench = departing("A", "B")
+    ask(bench, "set-target", "A", energy="60 kWh", by=_in(bench, hours=1))
+    ask(bench, "set-target", "B", energy="18 kWh", by=_in(bench, hours=1))
+    bench.run(120, building_a=10)
+    assert bench.limit_a("B") >= 28
+    assert bench.limit_a("A") >= 6
 
 
 def test_a_target_is_remembered_over_a_restart_and_forgotten_with_the_session() -> None:
