@@ -137,8 +137,8 @@ def _is_strict(balancing: Balancing) -> bool:
 
 def _weight(wish: Wish, balancing: Balancing, seen: Outlook | None, *, are_all_in_time: bool) -> int:
     """A token of priority 2 gets three parts where one without gets one. Where all departures can be met, each gets parts by the
-    current it needs for that, so that nobody comes late who was in time; one without a target, and one that has been given its need
-    already, then counts as if it needed ``BLIND_NEED_MA``. Where they cannot, that would only feed those that are late anyway."""
+    current it needs for that, so that nobody comes late who was in time; one without a target, or with its need given already,
+    then counts as if it needed ``BLIND_NEED_MA``. Where they cannot, that would only feed those that are late anyway."""
     if balancing.priorities is Priorities.STRICT and balancing.strategy is not Strategy.DEPARTURE:
         return 1
     if balancing.strategy is Strategy.FAIR:
