@@ -12,6 +12,7 @@ import click
 import structlog
 
 from edgectl import __version__
+from edgectl_backend.cli.listings import LISTINGS
 from edgectl_backend.cli.options import ListenAddress, broker_options, broker_settings, database_option
 
 OK, FAILED = 0, 1
@@ -21,6 +22,10 @@ OK, FAILED = 0, 1
 @click.version_option(__version__)
 def cli() -> None:
     """The reference backend of edgectl: takes what gateways send, keeps it in PostgreSQL, sends receipts."""
+
+
+for listing in LISTINGS:
+    cli.add_command(listing)
 
 
 def main() -> None:
@@ -50,14 +55,15 @@ def main() -> None:
 @click.option("--group", default="backend", show_default=True, help="processes of one group share the load")
 @click.option("--listen", type=ListenAddress(), default=None, help="for the fleet's page and /metrics; nothing is open without")
 @click.option("--migrate", is_flag=True, help="bring the schema up to date at the start")
-def run(database: str, group: str, listen: tuple[str, int] | None, migrate: bool, **broker: Any) -> None:
+@click.option("--telemetry-days", type=click.IntRange(1, 3_650), default=30, show_default=True, help="older telemetry is dropped")
+def run(database: str, group: str, listen: tuple[str, int] | None, migrate: bool, telemetry_days: int, **broker: Any) -> None:
     """Consume, in the foreground. Start more of it to scale out."""
     from edgectl.runtime.logs import configure_logs
     from edgectl_backend.service.process import BackendSettings, SchemaError, run_backend
 
     configure_logs()
     logging.getLogger("edgectl_backend").setLevel(logging.INFO)
-    settings = BackendSettings(broker_settings(**broker), database, group, listen, migrate)
+    settings = BackendSettings(broker_settings(**broker), database, group, listen, migrate, telemetry_days)
 
     async def until_told() -> None:
         task = asyncio.current_task()
@@ -71,7 +77,7 @@ def run(database: str, group: str, listen: tuple[str, int] | None, migrate: bool
         asyncio.run(until_told())
     except asyncio.CancelledError:
         return
-    except SchemaError as error:
+    except (SchemaError, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -88,3 +94,59 @@ def migrate_command(database: str) -> None:
 
     for name in asyncio.run(apply()) or ["nothing to do: the schema is up to date"]:
         click.echo(f"{name}")
+
+
+@cli.command("send-command")
+@broker_options
+@click.option("--database", metavar="URL", envvar="EDGECTL_BACKEND_DATABASE", show_envvar=True, help="to note the command there")
+@click.option("--actor", default="backend", show_default=True, help="who asks; has a role at the gateway")
+@click.option("--args", "args_text", default="{}", metavar="JSON", help="the command's arguments")
+@click.option("--key", help="name of the key at the gateway; for commands that must be signed")
+@click.option("--key-file", metavar="FILE", help="PEM with the key's private half (Ed25519)")
+@click.option("--patience", type=click.IntRange(1, 86_400), default=60, show_default=True, help="seconds until it expires")
+@click.argument("site")
+@click.argument("name")
+def send_command(
+    database: str | None,
+    actor: str,
+    args_text: str,
+    key: str | None,
+    key_file: str | None,
+    patience: int,
+    site: str,
+    name: str,
+    **broker: Any,
+) -> None:
+    """Ask the gateway of SITE to do NAME, and wait for its answer."""
+    import json
+    from datetime import timedelta
+
+    import msgspec
+
+    from edgectl_backend.cli.asking import with_database
+    from edgectl_backend.postgres import questions
+    from edgectl_backend.service.sending import CommandError, make_order, nonce_of, send
+
+    if (key is None) != (key_file is None):
+        raise click.UsageError("--key and --key-file go together")
+    try:
+        args = json.loads(args_text)
+    except ValueError as error:
+        raise click.BadParameter(f"{args_text!r} is not JSON: {error}", param_hint="--args") from error
+    if not isinstance(args, dict):
+        raise click.BadParameter("must be a JSON object", param_hint="--args")
+    nonce = nonce_of(with_database(database, lambda opened: questions.last_status(opened, site))) if database else None
+    signer = (key, key_file) if key is not None and key_file is not None else None
+    try:
+        order = make_order(site, name, args, actor=actor, life=timedelta(seconds=patience), key=signer, nonce=nonce)
+        if database:
+            with_database(database, lambda opened: questions.note_command(opened, order.id, site, name, actor, args_text))
+        answer = asyncio.run(send(broker_settings(**broker), order, timedelta(seconds=patience)))
+    except CommandError as error:
+        raise click.ClickException(str(error)) from error
+    text = msgspec.json.encode(answer).decode()
+    if database:
+        with_database(database, lambda opened: questions.note_answer(opened, order.id, text))
+    click.echo(text)
+    if answer.status != "done":
+        sys.exit(FAILED)

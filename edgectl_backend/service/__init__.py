@@ -3,4 +3,5 @@
 - ``pump``     a batch from the broker, its transaction, then receipts, then the broker's acknowledgement; start reading here
 - ``upkeep``   walks along the chains, telemetry's days
 - ``process``  all of it as one process
+- ``sending``  a command to one gateway, and its answer
 """

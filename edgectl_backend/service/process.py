@@ -20,7 +20,8 @@ from edgectl_backend.postgres.database import Database, DatabaseError
 from edgectl_backend.postgres.keeping import Keeper
 from edgectl_backend.postgres.migrating import migrate, missing
 from edgectl_backend.service.pump import BATCH_MAX, Pump
-from edgectl_backend.service.upkeep import walk_chains
+from edgectl_backend.service.upkeep import tend_partitions, walk_chains
+from edgectl_backend.web.server import FleetServer, Pulse
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +40,8 @@ class BackendSettings:
     """Where the fleet's page and ``/metrics`` are; None opens nothing."""
     migrates: bool = False
     """Bring the schema up to date at the start."""
+    telemetry_days: int = 30
+    """Older telemetry is dropped. Nothing else ever is."""
 
 
 def read_file(name: str) -> bytes:
@@ -79,15 +82,24 @@ async def run_backend(settings: BackendSettings, *, on_ready: Callable[[Pump], N
     database = await _open(settings)
     transport = make_transport(settings.broker)
     pump = Pump(transport, Keeper(database), SystemClock(), settings.group)
-    transport.start(pump, None, random.SystemRandom())
+    server = FleetServer(database, lambda: _pulse(pump))
     try:
+        if settings.listen is not None:
+            await server.start(*settings.listen)
+        transport.start(pump, None, random.SystemRandom())
         async with asyncio.TaskGroup() as group:
             group.create_task(pump.run())
             group.create_task(walk_chains(database, pump))
+            group.create_task(tend_partitions(database, settings.telemetry_days))
             on_ready(pump)
     finally:
         await transport.close()
+        await server.close()
         database.close()
+
+
+def _pulse(pump: Pump) -> Pulse:
+    return Pulse(pump.is_connected, pump.is_storing, pump.detail, pump.waiting_count, pump.counters)
 
 
 async def _open(settings: BackendSettings) -> Database:

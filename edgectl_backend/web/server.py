@@ -1,0 +1,138 @@
+"""The server. It asks the database for each request; a fleet is looked at by a few people, and scraped a few times a minute."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import resources
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from edgectl_backend.postgres import questions
+from edgectl_backend.postgres.database import Database, DatabaseError
+from edgectl_backend.web.metrics import exposition
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+SESSIONS_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """How this process is doing."""
+
+    is_connected: bool
+    is_storing: bool
+    detail: str
+    waiting_count: int
+    counters: Mapping[str, int]
+
+
+class FleetServer:
+    """Read-only."""
+
+    def __init__(self, database: Database, pulse: Callable[[], Pulse]) -> None:
+        self._database = database
+        self._pulse = pulse
+        self._page = (resources.files("edgectl_backend.web") / "page.html").read_text()
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, host: str, port: int) -> None:
+        """Raises ``OSError`` when the address cannot be had."""
+        app = web.Application()
+        app.router.add_get("/", self._show_page)
+        app.router.add_get("/healthz", self._health)
+        app.router.add_get("/metrics", self._metrics)
+        for path, answer in (
+            ("fleet", self._fleet),
+            ("sessions", self._sessions),
+            ("gaps", self._of_site(questions.gaps)),
+            ("chain-faults", self._of_site(questions.chain_faults)),
+            ("alarms", self._of_site(questions.alarms)),
+            ("rejects", self._of_site(questions.rejects)),
+        ):
+            app.router.add_get(f"/api/v1/{path}", self._asked(answer))
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port).start()
+
+    async def close(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _show_page(self, _: web.Request) -> web.Response:
+        return web.Response(text=self._page, content_type="text/html", headers=HEADERS)
+
+    async def _health(self, _: web.Request) -> web.Response:
+        pulse = self._pulse()
+        is_well = pulse.is_connected and pulse.is_storing
+        body = {"ok": is_well, "broker": pulse.detail or "connected", "database": "ok" if pulse.is_storing else "away"}
+        return _json(body, 200 if is_well else 503)
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        pulse = self._pulse()
+        try:
+            sites = await questions.sites(self._database)
+        except DatabaseError:
+            sites = None
+        gauges = {
+            "broker_connected": float(pulse.is_connected),
+            "database_reachable": float(pulse.is_storing and sites is not None),
+            "messages_waiting": float(pulse.waiting_count),
+        }
+        text = exposition(pulse.counters, gauges, sites)
+        return web.Response(body=text, content_type="text/plain", charset="utf-8", headers=HEADERS)
+
+    def _asked(self, answer: Callable[[web.Request], Awaitable[Any]]) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def handle(request: web.Request) -> web.Response:
+            try:
+                return _json(await answer(request))
+            except ValueError as error:
+                return _json({"error": {"code": "bad-request", "message": str(error)}}, 400)
+            except DatabaseError:
+                return _json({"error": {"code": "database-away", "message": "the database cannot be asked now"}}, 503)
+
+        return handle
+
+    async def _fleet(self, _: web.Request) -> dict[str, Any]:
+        pulse = self._pulse()
+        return {
+            "sites": await questions.sites(self._database),
+            "alarms": (await questions.alarms(self._database))[:100],
+            "process": {"is_connected": pulse.is_connected, "detail": pulse.detail, "counters": dict(pulse.counters)},
+        }
+
+    async def _sessions(self, request: web.Request) -> list[dict[str, Any]]:
+        since, until = (_moment(request, name) for name in ("since", "until"))
+        return await questions.sessions(self._database, request.query.get("site"), since, until, SESSIONS_MAX)
+
+    def _of_site(self, question: Callable[[Database, str | None], Awaitable[Any]]) -> Callable[[web.Request], Awaitable[Any]]:
+        async def answer(request: web.Request) -> Any:
+            return await question(self._database, request.query.get("site"))
+
+        return answer
+
+
+def _moment(request: web.Request, name: str) -> datetime | None:
+    text = request.query.get(name)
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError(f"{name}: {text!r}; allowed is a moment with its offset, such as 2026-03-01T00:00:00Z")
+    return moment
+
+
+def _json(body: Any, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json", headers=HEADERS)
