@@ -6,6 +6,7 @@ From the pure inside to the sockets:
 - ``postgres``     migrations, one transaction for a batch, the chains' state, every question of people
 - ``web``          the fleet's page, JSON, ``/metrics``
 - ``service``      the pump: a batch from the broker, its transaction, then receipts, then the broker's acknowledgement
+- ``conformance``  a difficult site, against any backend that keeps to the contract or does not
 - ``cli``          ``edgectl-backend``
 
 It shares the contract and the wire's tools with the gateway and nothing else; the gateway does not know it. More processes share

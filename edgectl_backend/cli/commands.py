@@ -150,3 +150,55 @@ def send_command(
     click.echo(text)
     if answer.status != "done":
         sys.exit(FAILED)
+
+
+@cli.command()
+@broker_options
+@click.option("--prefix", help="of the sites it plays; must be new for each run; without, one is made up")
+@click.option("--only", "names", multiple=True, help="one scenario; may be repeated")
+@click.option(
+    "--patience", type=click.FloatRange(1, 3_600), default=30.0, show_default=True, help="seconds to wait for an answer"
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="of everything random")
+@click.option("--json", "as_json", is_flag=True)
+def conformance(prefix: str | None, names: tuple[str, ...], patience: float, seed: int, as_json: bool, **broker: Any) -> None:
+    """Play a difficult site against whoever consumes on this broker, and report what it does wrong.
+
+    Sites of its own appear at that consumer: never use it on one that writes bills.
+    """
+    import secrets
+
+    from edgectl_backend.conformance.judging import Verdict
+    from edgectl_backend.conformance.playing import UnreachableError, play
+    from edgectl_backend.conformance.scenarios import NAMES
+
+    for name in names:
+        if name not in NAMES:
+            raise click.BadParameter(f"{name!r}; there are: {', '.join(NAMES)}", param_hint="--only")
+
+    def tell(verdict: Verdict) -> None:
+        if as_json:
+            return
+        click.echo(
+            f"{'wrong' if verdict.wrong else 'right':<6} {verdict.name:<10} {verdict.words} ({verdict.answered_count} answers)"
+        )
+        for words, count in verdict.wrong.items():
+            click.echo(f"       {count:>5} x {words}")
+
+    settings = broker_settings(**broker)
+    made_up = prefix or f"conformance-{secrets.token_hex(4)}"
+    try:
+        verdicts = asyncio.run(play(settings, made_up, seed=seed, names=names or NAMES, patience_s=patience, on_verdict=tell))
+    except UnreachableError as error:
+        raise click.ClickException(str(error)) from error
+    wrong = sum(1 for verdict in verdicts if verdict.wrong)
+    if as_json:
+        import json
+
+        click.echo(
+            json.dumps([{"name": v.name, "words": v.words, "wrong": v.wrong, "answers": v.answered_count} for v in verdicts])
+        )
+    else:
+        click.echo(f"{len(verdicts) - wrong} of {len(verdicts)} scenarios right")
+    if wrong:
+        sys.exit(FAILED)

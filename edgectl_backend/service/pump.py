@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from edgectl.ports import Clock
-from edgectl.uplink.transport import FIRST_FAILURE, RECEIVE_MAXIMUM_DEFAULT, Message, MqttTransport
+from edgectl.uplink.transport import FIRST_FAILURE, Message, MqttTransport
 from edgectl_backend.judging.bills import Bill, Poison, poison, read_bill
 from edgectl_backend.judging.receipts import Word, receipts
 from edgectl_backend.judging.records import Meaning
@@ -24,6 +24,7 @@ from edgectl_backend.judging.topics import Kind, filters, read_topic
 from edgectl_backend.postgres.chains import Ledger
 from edgectl_backend.postgres.database import DatabaseError, UnstorableError
 from edgectl_backend.postgres.keeping import Batch, Judged, Keeper
+from edgectl_backend.service.outgoing import Outgoing
 
 log = structlog.get_logger(__name__)
 
@@ -57,9 +58,7 @@ class Pump:
         """Ledgers with something new since the last walk; whoever walks takes them out."""
         self._arrived: deque[tuple[datetime, Message]] = deque()
         self._news = asyncio.Event()
-        self._outgoing: deque[tuple[str, bytes]] = deque(maxlen=RECEIPTS_MAX)
-        self._unanswered: set[int] = set()
-        self._window = RECEIVE_MAXIMUM_DEFAULT
+        self._outgoing = Outgoing(transport, keep=RECEIPTS_MAX)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -75,25 +74,23 @@ class Pump:
 
     def on_connected(self, receive_maximum: int, _maximum_packet_size: int | None, _is_session_present: bool = False) -> None:
         self.is_connected, self.detail = True, ""
-        self._window = receive_maximum
-        self._unanswered.clear()
         for topic_filter in filters(self._group):
             self._transport.subscribe(topic_filter)
         self.counters["connects"] += 1
         log.info("broker_connected")
-        self._send()
+        self._outgoing.connected(receive_maximum)
 
     def on_disconnected(self, reason: str, _is_by_broker: bool = True) -> None:
         if self.is_connected or self.detail != reason:
             log.warning("broker_lost", reason=reason)
         self.is_connected, self.detail = False, reason
+        self._outgoing.disconnected()
 
     def on_puback(self, token: int, reason_code: int) -> None:
-        self._unanswered.discard(token)
         if reason_code >= FIRST_FAILURE:
             self.counters["receipts_refused"] += 1
             log.warning("receipt_refused", reason_code=reason_code)
-        self._send()
+        self._outgoing.answered(token)
 
     def on_message(self, message: Message) -> None:
         self._arrived.append((_EPOCH + timedelta(milliseconds=self._clock.now().utc_ms), message))
@@ -102,16 +99,6 @@ class Pump:
     def on_subscribe_refused(self, topic_filter: str, reason_code: int) -> None:
         self.counters["subscriptions_refused"] += 1
         log.error("subscription_refused", topic_filter=topic_filter, reason_code=reason_code)
-
-    def _send(self) -> None:
-        while self._outgoing and self.is_connected and len(self._unanswered) < self._window:
-            topic, payload = self._outgoing[0]
-            token = self._transport.publish(topic, payload)
-            if token is None:
-                return
-            self._unanswered.add(token)
-            self._outgoing.popleft()
-            self.counters["receipts"] += 1
 
     # --- batches ------------------------------------------------------------------------------------------------------
 
@@ -210,8 +197,9 @@ class Pump:
         self.counters["events"] += len(judged.events)
         words += [Word(e.site, "events", e.epoch, e.record_id, e.rev) for e in judged.events]
         words += [Word(t.site, "telemetry", t.epoch, t.record_id, t.rev) for t in judged.telemetry]
-        self._outgoing.extend(receipts(words))
-        self._send()
+        for topic, payload in receipts(words):
+            self.counters["receipts"] += 1
+            self._outgoing.put(topic, payload)
 
 
 def _halves(batch: Batch) -> list[Batch]:

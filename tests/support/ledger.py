@@ -6,37 +6,9 @@ import json
 from typing import Any
 
 from edgectl.store.billing import FIRST_PREV_HASH, Bill, seal
+from edgectl_backend.conformance.scenarios import session
 
-
-def session(record_id: str, **members: Any) -> dict[str, Any]:
-    """A completed session with 10 kWh."""
-    return {
-        "id": record_id,
-        "charger": "CP-1",
-        "evse": 1,
-        "connector": 1,
-        "transaction": "7",
-        "id_token": "04A1",
-        "auth": {"how": "local-list", "by": "van-1", "status": "accepted", "offline": False},
-        "started_at": "2026-03-01T10:00:00.000Z",
-        "ended_at": "2026-03-01T11:00:00.000Z",
-        "started_reported_at": None,
-        "ended_reported_at": None,
-        "meter_start_wh": 1_000,
-        "meter_stop_wh": 11_000,
-        "energy_wh": 10_000,
-        "status": "completed",
-        "stop_reason": "EVDisconnected",
-        "periods": [],
-        "signed_values": [],
-        "signed_verdicts": [],
-        "account": None,
-        "tariff": None,
-        "cost": None,
-        "clock_quality": "synchronised",
-        "flags": [],
-        **members,
-    }
+__all__ = ["Book", "altered", "session"]
 
 
 class Book:
