@@ -16,7 +16,7 @@ from edgectl.core.meters import MeterState
 from edgectl.core.sessions import Sessions
 from edgectl.core.turns import Turn
 from edgectl.core.vehicles import Vehicle
-from edgectl.domain.events import Quality
+from edgectl.domain.events import ConnectorStatus, Quality
 from edgectl.domain.ids import ChargerId, CircuitId, EvseId
 from edgectl.domain.phases import ZERO, Phases
 from edgectl.domain.reasons import Authority, Cause, Input, Reason
@@ -204,9 +204,12 @@ def draw_evse(state: ChargerState, evse: EvseId, balancing: Balancing, sessions:
     reported_ms = vehicle.reported_mono_ms if vehicle else None
     commanded = limit.commanded
     turn = balancing.turns.by_evse.get(evse)
+    shown = connector.shown(now)
+    if shown is ConnectorStatus.OCCUPIED and vehicle is not None and vehicle.status is not ConnectorStatus.UNKNOWN:
+        shown = vehicle.status  # 2.x says only "occupied"; its transaction says more
     return EvseView(
         number=evse.number,
-        status=connector.shown(now).value,
+        status=shown.value,
         reported_status=connector.status.value,
         fault_count=connector.fault_count,
         error_code=connector.error_code,

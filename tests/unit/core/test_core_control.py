@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.plant import GRID, MAIN, NOON_UTC_MS, Bench, of, plant, records
+from support.plant import GRID, MAIN, NOON_UTC_MS, TAG, Bench, of, plant, records
 
 from edgectl.core.controller import Controller
 from edgectl.domain.decisions import InstallFallback, Remember, SetLimit
@@ -19,8 +19,9 @@ from edgectl.domain.events import (
     Quality,
     SiteReloaded,
     Tick,
+    TransactionStarted,
 )
-from edgectl.domain.ids import ChargerId, EvseId
+from edgectl.domain.ids import ChargerId, EvseId, TransactionRef
 from edgectl.domain.phases import Phase, Phases
 from edgectl.domain.reasons import Cause
 from edgectl.domain.records import EventKept, LimitKept, Restored
@@ -366,3 +367,17 @@ def test_who_a_charger_is_is_remembered_once_and_known_after_a_restart() -> None
     assert [d for d in bench.boot("A") if isinstance(d, Remember)] == []
     after = Controller(plant("A"), Restored(), bench.ids, bench.now, remembered={told.kind: {"A": told.document}})
     assert after.picture(bench.now).chargers[0].model == "Model"
+
+
+def test_an_occupied_connector_is_shown_with_what_its_transaction_says() -> None:
+    """OCPP 2.x has no other word for a connector with a vehicle."""
+    bench = Bench(plant("A"))
+    bench.boot("A")
+    bench.status("A", ConnectorStatus.OCCUPIED)
+    assert bench.view("A").status == "occupied"
+    bench.put(
+        TransactionStarted(
+            bench.call("A"), 1, 1, TAG, 0, bench.utc_ms, TransactionRef("t-1"), charging_state=ConnectorStatus.SUSPENDED_EV
+        )
+    )
+    assert (bench.view("A").status, bench.view("A").reported_status) == ("suspended_ev", "occupied")
