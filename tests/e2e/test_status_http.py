@@ -80,6 +80,7 @@ class Served:
             uplink=lambda: {"is_connected": False},
             reload=self._reload,
             export=self._export,
+            take_in=lambda name: {"file": name},
             actions=ActionDesk(Inbox()),
             web=WebSettings("127.0.0.1", 0),
             socket_path=self.socket,
