@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from support.backend_bench import BackendProcess, BareSite, until
+from support.backend_bench import ROOT, BackendProcess, BareSite, until
 from support.ledger import Book, altered
 from support.mosquitto import Mosquitto, free_port
 from support.postgres import new_database, postgres_server
@@ -127,3 +127,17 @@ async def test_without_its_schema_it_says_what_to_do(tmp_path: Path, server: Pos
     url = await new_database(server)
     with pytest.raises(AssertionError, match="edgectl-backend migrate"):
         await BackendProcess(tmp_path, free_port(), url).start()
+
+
+async def test_the_sample_access_list_lets_the_backend_do_its_work(tmp_path: Path, database_url: str) -> None:
+    acl = (ROOT / "config" / "mosquitto.acl").read_text()
+    secret = tmp_path / "password"
+    secret.write_text("other\n")
+    login = ("--username", "backend", "--password-file", str(secret))
+    async with (
+        Mosquitto(tmp_path, acl=acl, users={"s1": "secret", "backend": "other"}) as broker,
+        BackendProcess(tmp_path, broker.port, database_url, *login) as _,
+        BareSite(broker.port, password="secret") as site,
+    ):
+        site.bill(Book().write("a").body)
+        await site.acknowledged([("a", 1)])

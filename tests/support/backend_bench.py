@@ -72,7 +72,7 @@ class BackendProcess:
 class BareSite:
     """A client in a gateway's place. ``async with BareSite(port, "s1") as site``."""
 
-    def __init__(self, port: int, site: str = "s1") -> None:
+    def __init__(self, port: int, site: str = "s1", *, password: str | None = None) -> None:
         self.site = site
         self.acked: list[tuple[str, int]] = []
         self.rejected: dict[tuple[str, int], str] = {}
@@ -80,6 +80,8 @@ class BareSite:
         self._is_ready = False
         self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "", protocol=mqtt.MQTTv5)
         self._client.max_inflight_messages_set(0)
+        if password is not None:
+            self._client.username_pw_set(site, password)
         self._client.on_connect = lambda client, *_: client.subscribe(f"edgectl/v1/{site}/receipt/+", qos=1)
         self._client.on_subscribe = lambda *_: setattr(self, "_is_ready", True)
         self._client.on_message = self._on_message
