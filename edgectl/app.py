@@ -45,7 +45,7 @@ from edgectl.runtime.logs import configure_logs
 from edgectl.runtime.notify import SystemdNotifier
 from edgectl.runtime.supervisor import Supervisor
 from edgectl.status import StatusServer
-from edgectl.store import Ledger, StateMemory, TakenIn, unsalvaged
+from edgectl.store import Ledger, Signer, StateMemory, TakenIn, unsalvaged
 from edgectl.uplink import MqttTransport, PahoTransport, Uplink
 
 log = structlog.get_logger(__name__)
@@ -373,14 +373,18 @@ def run(config: Path, data_dir: Path, socket_path: Path | None = None, *, fault:
         for words in unsafe_words(prove(settings)):
             log.error("config_unsafe", problem=words)
         return UNSAFE
+    credentials = site_file.credential_reader(config.parent, os.environ)
     try:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        ledger = open_ledger(settings, data_dir, fault)
+        ledger = open_ledger(settings, data_dir, credentials, fault)
     except (OSError, StoreError) as error:
         log.critical("data_directory_unusable", path=str(data_dir), reason=str(error))
         return FAILED
+    except ValueError as error:
+        log.critical("signing_key_unusable", reason=str(error))
+        return BAD_INPUT
     parts = Parts(
-        credentials=site_file.credential_reader(config.parent, os.environ),
+        credentials=credentials,
         store=ledger,
         memory=StateMemory(data_dir / "state.json"),
         epoch=ledger.opened.epoch,
@@ -394,16 +398,29 @@ def run(config: Path, data_dir: Path, socket_path: Path | None = None, *, fault:
     return asyncio.run(_serve(settings, parts))
 
 
-def open_ledger(settings: Settings, data_dir: Path, fault: FaultHook = no_fault) -> Ledger:
+def open_ledger(settings: Settings, data_dir: Path, credentials: CredentialReader, fault: FaultHook = no_fault) -> Ledger:
+    """Raises StoreError, and ValueError where there is no key to sign with, or it is none: nothing goes unsigned by itself."""
     return Ledger(
         data_dir / LEDGER,
         site=settings.site.id,
         max_bytes=settings.ledger.budget_bytes,
         retention_ms=settings.ledger.retention_ms,
+        signer=_signer(settings.ledger.signing_key, credentials),
         new_epoch=lambda: secrets.token_hex(16),
         now=SystemClock().now(),
         fault=fault,
     )
+
+
+def _signer(name: str | None, credentials: CredentialReader) -> Signer | None:
+    if name is None:
+        return None
+    try:
+        return Signer(credentials(name))
+    except KeyError as error:
+        raise ValueError(f"ledger.signing_key: {error.args[0]}") from error
+    except ValueError as error:
+        raise ValueError(f"ledger.signing_key: the credential {name} {error}") from error
 
 
 def machine_boot() -> str:

@@ -15,7 +15,7 @@ from edgectl.cli.suggesting import Suggesting
 if TYPE_CHECKING:
     from edgectl.store import SalvageReport
 
-OK, FAILED = 0, 1
+OK, FAILED, BAD_INPUT = 0, 1, 2
 FOLDER = click.Path(file_okay=False, path_type=Path)
 data_dir_option = click.option("--data-dir", type=FOLDER, default=Path("/var/lib/edgectl"), show_default=True)
 as_json = click.option("--json", "is_json", is_flag=True, help="Machine-readable.")
@@ -31,16 +31,30 @@ ledger.add_command(verify_signed)
 
 @ledger.command("verify")
 @data_dir_option
+@click.option(
+    "--public-key",
+    "key_files",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Check signatures, too, by this Ed25519 key (PEM, either half); may be repeated.",
+)
 @as_json
-def verify(data_dir: Path, is_json: bool) -> int:
+def verify(data_dir: Path, key_files: tuple[Path, ...], is_json: bool) -> int:
     """Check that no billing record is missing or changed. Works beside a running daemon."""
     from edgectl.domain.errors import StoreError
     from edgectl.status.encode import encode
-    from edgectl.store import LedgerFile
+    from edgectl.store import LedgerFile, read_public_key
 
+    keys = []
+    for key_file in key_files:
+        try:
+            keys.append(read_public_key(key_file.read_bytes()))
+        except (OSError, ValueError) as error:
+            click.echo(f"edgectl: {key_file} {error}", err=True)
+            return BAD_INPUT
     try:
         with LedgerFile(data_dir / "ledger.db") as file:
-            report = file.verify_chain()
+            report = file.verify_chain(keys)
     except StoreError as error:
         return _failed(data_dir / "ledger.db", error)
     if is_json:
@@ -48,6 +62,9 @@ def verify(data_dir: Path, is_json: bool) -> int:
     elif report.is_intact:
         after = f" from number {report.after_seq + 1} on" if report.after_seq else ""
         click.echo(f"{report.count} billing records{after}, the chain is intact")
+        if report.signed_count or keys:
+            told = "each by a key given" if keys else "by whom was not checked: give --public-key"
+            click.echo(f"{report.signed_count} are signed, {told}; {report.count - report.signed_count} are not")
     else:
         click.echo(f"broken at number {report.first_broken_seq}: {report.why}", err=True)
     return OK if report.is_intact else FAILED

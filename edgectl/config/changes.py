@@ -313,7 +313,11 @@ def _text(name: str, value: object) -> str:
 
 
 def _ledger(ledger: LedgerSettings) -> _Facts:
-    return {"retention": show(ledger.retention_ms, DAYS), "budget": show(ledger.budget_bytes, SIZE)}
+    return {
+        "retention": show(ledger.retention_ms, DAYS),
+        "budget": show(ledger.budget_bytes, SIZE),
+        "signing_key": _credential(ledger.signing_key),
+    }
 
 
 def _phases(value_ma: Phases) -> str:

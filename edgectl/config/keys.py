@@ -365,6 +365,7 @@ class LedgerKeys(Section):
         "4 GB",
         "The ledger never takes more of the disk. A quarter of it is for billing alone; telemetry is given up first.",
     )
+    signing_key: str | None = optional(CREDENTIAL, "Ed25519 key of this gateway (PEM); with it every billing record is signed.")
 
 
 @dataclass(frozen=True, kw_only=True)

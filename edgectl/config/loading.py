@@ -136,7 +136,7 @@ def _compose(file: SiteFile, path: Path, facts: _MeterFacts) -> Settings:
         inputs=input_connections,
         mqtt=compose_mqtt(file.mqtt),
         web=compose_web(file.web),
-        ledger=LedgerSettings(file.ledger.retention, file.ledger.budget),
+        ledger=LedgerSettings(file.ledger.retention, file.ledger.budget, file.ledger.signing_key),
         quirks=site_quirks(file.ocpp.quirks, directory, file.ocpp.at("quirks")),
         accept_risk=file.accept_risk or (),
         source=str(path),
@@ -210,5 +210,6 @@ def _credentials(file: SiteFile) -> Iterator[tuple[str, Place]]:
         named += [(name, keys.at("certificate")) for name in keys.certificate or ()]
         named += [(name, keys.at("client_authorities")) for name in keys.client_authorities or ()]
     named.append((file.web.token, file.web.at("token")))
+    named.append((file.ledger.signing_key, file.ledger.at("signing_key")))
     named += [(getattr(file.mqtt, key), file.mqtt.at(key)) for key in ("client_certificate", "ca_certificate", "password")]
     return ((name, place) for name, place in named if name is not None)

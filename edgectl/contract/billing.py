@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from edgectl.contract.fields import Count, Decimal, Hash, Id, Moment, Word, Words
 
@@ -131,4 +131,8 @@ class BillingRecord(Struct, kw_only=True):
     rev: Count
     prev_hash: Hash
     hash: Hash
+    signed_by: Word | UnsetType = UNSET
+    """Which key of the gateway signed it: 16 digits of the SHA-256 of the public key. Not there where the site has no key."""
+    signature: str | UnsetType = UNSET
+    """Ed25519, base64, over the RFC 8785 form of the record without `hash` and `signature`."""
     session: Session

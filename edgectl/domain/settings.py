@@ -185,6 +185,8 @@ class LedgerSettings:
     """After its receipt a billing record is kept for so long, with its session."""
     budget_bytes: int = 4_000_000_000
     """The file never grows beyond; a quarter of it is for billing alone."""
+    signing_key: str | None = None
+    """Credential name of the Ed25519 key that signs billing records; None: they are not signed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@
 - ``copies``   the backup; ``taking_in`` what a backup or a salvaged file holds and the ledger in use does not
 - ``keeping``  retention and the disk budget: what goes, a little at a time
 - ``anchor``   where the chain begins, after retention
+- ``signing``  the gateway's own key under the billing records
 - ``opening``  open, check, set a damaged file aside, migrate (``schema/*.sql``, frozen once released)
 - ``state``    the small state file a person can read (TinyDB over a storage that replaces atomically); ``memory`` writes it for
   the daemon
@@ -25,6 +26,7 @@ from edgectl.store.memory import StateMemory
 from edgectl.store.opening import SALVAGED, StoreOpened, unsalvaged
 from edgectl.store.reader import LedgerFile, ParkedRow
 from edgectl.store.salvage import SalvageReport, salvage
+from edgectl.store.signing import Signer, read_public_key
 from edgectl.store.sqlite import Ledger
 from edgectl.store.state import StateFile
 from edgectl.store.taking_in import TakenIn
@@ -37,11 +39,13 @@ __all__ = [
     "LedgerFile",
     "ParkedRow",
     "SalvageReport",
+    "Signer",
     "StateFile",
     "StateMemory",
     "StoreOpened",
     "TakenIn",
     "backup",
+    "read_public_key",
     "salvage",
     "unsalvaged",
 ]

@@ -3,17 +3,23 @@
 ``hash`` is SHA-256 (hex) over the RFC 8785 canonical form of the envelope without ``hash``; ``prev_hash`` is the ``hash`` of
 the record with the previous ``seq``. So a backend, or ``edgectl ledger verify``, can show that none is missing and none was
 changed after it was written.
+
+With a key of the gateway (see ``signing``) the envelope also has ``signed_by``, which names the key, and ``signature``, over the
+canonical form without ``hash`` and ``signature``. Both stand under the hash like everything else, so who knows nothing of
+signatures checks the chain as before.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import rfc8785
+
+from edgectl.store.signing import PublicKey, Signer
 
 SCHEMA: Final = "edgectl/billing-session/1"
 TOPIC_SUFFIX: Final = "billing/session"
@@ -42,6 +48,8 @@ class ChainReport:
     """Empty while the chain is intact."""
     after_seq: int = 0
     """The last number that retention has let go of; 0: none."""
+    signed_count: int = 0
+    """Of ``count``, those with a signature; whether it is right was only looked at when keys were given."""
 
     @property
     def is_intact(self) -> bool:
@@ -57,7 +65,17 @@ def canonical(value: Mapping[str, Any]) -> bytes:
     return rfc8785.dumps(dict(value))
 
 
-def seal(*, site: str, epoch: str, seq: int, record_id: str, rev: int, prev_hash: str, session: Mapping[str, Any]) -> Bill:
+def seal(
+    *,
+    site: str,
+    epoch: str,
+    seq: int,
+    record_id: str,
+    rev: int,
+    prev_hash: str,
+    session: Mapping[str, Any],
+    signer: Signer | None = None,
+) -> Bill:
     """Make the next record of the chain.
 
     It is checked as a stranger would check it before it is given out, so nothing enters the chain that will not verify: a
@@ -76,6 +94,9 @@ def seal(*, site: str, epoch: str, seq: int, record_id: str, rev: int, prev_hash
         "prev_hash": prev_hash,
         "session": dict(session),
     }
+    if signer is not None:
+        envelope["signed_by"] = signer.public.id
+        envelope["signature"] = signer.sign(canonical(envelope))
     digest = _hash(envelope)
     bill = Bill(seq, record_id, rev, prev_hash, digest, canonical({**envelope, "hash": digest}))
     why = _fault_of(bill, seq, prev_hash, epoch)
@@ -99,17 +120,42 @@ def unsealed(body: bytes) -> Bill | None:
         return None
 
 
-def check_chain(bills: Iterable[Bill], epoch: str, after_seq: int = 0, prev_hash: str = FIRST_PREV_HASH) -> ChainReport:
+def check_chain(
+    bills: Iterable[Bill],
+    epoch: str,
+    after_seq: int = 0,
+    prev_hash: str = FIRST_PREV_HASH,
+    keys: Sequence[PublicKey] = (),
+) -> ChainReport:
     """Walk the rows in ``seq`` order and stop at the first that does not hold. ``after_seq`` and ``prev_hash`` are of the record
-    before the first that is kept."""
-    count = 0
+    before the first that is kept.
+
+    With ``keys`` each signature must be of one of them, and after the first signed record there is none without.
+    """
+    count = signed_count = 0
+    by_id = {key.id: key for key in keys}
     for bill in bills:
         expected_seq = after_seq + count + 1
         why = _fault_of(bill, expected_seq, prev_hash, epoch)
+        envelope = {} if why else json.loads(bill.body)
+        is_signed = "signature" in envelope
+        if not why and by_id:
+            why = _signature_fault(envelope, by_id, is_needed=signed_count > 0)
         if why:
-            return ChainReport(count, expected_seq, why, after_seq)
-        count, prev_hash = count + 1, bill.hash
-    return ChainReport(count, after_seq=after_seq)
+            return ChainReport(count, expected_seq, why, after_seq, signed_count)
+        count, prev_hash, signed_count = count + 1, bill.hash, signed_count + is_signed
+    return ChainReport(count, after_seq=after_seq, signed_count=signed_count)
+
+
+def _signature_fault(envelope: dict[str, Any], keys: Mapping[str, PublicKey], *, is_needed: bool) -> str:
+    del envelope["hash"]
+    signature = envelope.pop("signature", None)
+    if signature is None:
+        return "it is not signed, and records before it are" if is_needed else ""
+    key = keys.get(str(envelope.get("signed_by")))
+    if key is None:
+        return f"it is signed by {str(envelope.get('signed_by'))[:16]}, a key that was not given"
+    return "" if key.has_signed(canonical(envelope), signature) else "the signature does not fit the content"
 
 
 def _fault_of(bill: Bill, expected_seq: int, prev_hash: str, epoch: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edgectl.domain.errors import StoreError
 from edgectl.domain.time import Instant, iso
-from edgectl.store.errors import store_error
+from edgectl.store.errors import READING, store_error
 from edgectl.store.opening import COPY_MARK, open_reader, sync_directory
 
 
@@ -39,7 +39,7 @@ def backup(ledger: Path, target: Path, now: Instant) -> BackupReport:
         try:
             with closing(open_reader(ledger)) as source:
                 source.execute("VACUUM INTO ?", (str(fresh),))
-        except sqlite3.Error as error:
+        except READING as error:
             raise store_error(error) from error
         mark(fresh, f"backup {iso(now.utc_ms)}")
     with closing(open_reader(target)) as copy:
@@ -57,7 +57,7 @@ def mark(path: Path, words: str) -> None:
     try:
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (COPY_MARK, words))
-    except sqlite3.Error as error:
+    except READING as error:
         raise store_error(error) from error
 
 
@@ -86,7 +86,7 @@ def finished(target: Path) -> Iterator[Path]:
             os.chown(fresh, owner.st_uid, owner.st_gid)
         fresh.replace(target)
         sync_directory(target.parent)
-    except sqlite3.Error as error:
+    except READING as error:
         raise store_error(error) from error
     except OSError as error:
         raise StoreError("cannot-write", str(error), is_permanent=True) from error

@@ -25,10 +25,16 @@ _BY_CODE: Final = {
 _UNREADABLE: Final = (sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ)
 
 
+READING: Final = (sqlite3.Error, UnicodeDecodeError)
+"""What reading a database can raise: damage in its list of tables ends up in SQLite's own message, which need not be text."""
+
+
 def store_error(error: Exception) -> StoreError:
     """What went wrong, in our words. Anything that is not SQLite's own trouble is the fault of the record being written."""
     if isinstance(error, StoreError):
         return error
+    if isinstance(error, UnicodeDecodeError):
+        return StoreError("damaged", f"text that is none: {error.reason}", is_permanent=True)
     code = _code(error)
     if code is None:
         return StoreError("record-refused", f"{type(error).__name__}: {error}", is_permanent=True)
@@ -36,10 +42,12 @@ def store_error(error: Exception) -> StoreError:
     return StoreError(reason, f"{error} ({getattr(error, 'sqlite_errorname', code)})", is_permanent=is_permanent)
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+def is_damage(error: Exception) -> bool:
     """True when the file cannot be read as a database, be it by its content or because its medium fails under a page."""
     code = _code(error)
-    return code is not None and (code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or code in _UNREADABLE)
+    if code is None:
+        return isinstance(error, UnicodeDecodeError)
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or code in _UNREADABLE
 
 
 def _code(error: Exception) -> int | None:

@@ -20,7 +20,7 @@ import structlog
 
 from edgectl.domain.errors import StoreError
 from edgectl.domain.time import Instant, iso
-from edgectl.store.errors import is_damage, store_error
+from edgectl.store.errors import READING, is_damage, store_error
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +38,9 @@ COPY_MARK: Final = "copy"
 
 SALVAGED: Final = ".salvaged"
 """Ends the name of the file into which a damaged ledger was salvaged."""
+
+HIGHEST_SCHEMA: Final = 1_000
+"""A number beyond is not a newer edgectl's but a damaged one."""
 
 _SIDE_FILES: Final = ("-wal", "-shm")
 
@@ -109,7 +112,7 @@ def open_ledger(
         except BaseException:
             lock.close()
             raise
-    except sqlite3.Error as error:
+    except READING as error:
         raise store_error(error) from error
     except OSError as error:
         raise StoreError("cannot-open", str(error), is_permanent=True) from error
@@ -124,7 +127,13 @@ def open_reader(path: Path) -> sqlite3.Connection:
     """
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    connection.text_factory = _text
     return connection
+
+
+def _text(content: bytes) -> str:
+    """A flipped bit in one row must not keep all others from being read."""
+    return content.decode("utf-8", "replace")
 
 
 def sync_directory(directory: Path) -> None:
@@ -222,15 +231,36 @@ def _examine(path: Path) -> str:
         return "a WAL without its database" if path.with_name(f"{path.name}-wal").exists() else ""
     try:
         with closing(open_reader(path)) as connection:
-            _refuse_newer(_version(connection), migrations())
+            version = _version(connection)
+            if not 0 <= version <= HIGHEST_SCHEMA:
+                return f"schema {version}, which no edgectl will ever have"
+            with path.open("rb") as file:
+                header = file.read(20)
+            if any(form not in (1, 2) for form in header[18:]):
+                return f"a file format that SQLite does not have: {header[18:].hex()}"
+            _refuse_newer(version, migrations())
             verdict = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+            if verdict == "ok" and (absent := _absent(connection, version)):
+                return f"{absent} is not as it was made"
             if verdict == "ok" and _is_copy(connection):
                 return "a copy of a ledger, and numbers after its last one may have been given out since"
-    except sqlite3.Error as error:
+    except READING as error:
         if is_damage(error):
             return str(error)
         raise
     return "" if verdict == "ok" else verdict
+
+
+def _absent(connection: sqlite3.Connection, version: int) -> str:
+    """A table or index that is not there, or not as the schema files make it; SQLite does not look for that."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as model:
+        migrate(model, [step for step in migrations() if step.number <= version] or migrations()[:1])
+        made = {} if version == 0 else dict(model.execute(_MADE))
+    found = dict(connection.execute(_MADE))
+    return next((str(name) for name, text in made.items() if found.get(name) != text), "")
+
+
+_MADE: Final = "SELECT type || ' ' || name || ' on ' || tbl_name, COALESCE(sql, '') FROM sqlite_master"
 
 
 def _is_copy(connection: sqlite3.Connection) -> bool:

@@ -30,6 +30,7 @@ from edgectl.domain.records import (
 from edgectl.domain.time import Instant, iso
 from edgectl.domain.units import Millis
 from edgectl.store import billing
+from edgectl.store.signing import Signer
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +58,7 @@ LARGEST_TRANSACTION_NUMBER: Final = 2**31 - 1
 class RecordWriter:
     site: SiteId
     epoch: str
+    signer: Signer | None = None
     is_billing_only: bool = False
     """No room for telemetry: what comes of it is dropped."""
 
@@ -118,6 +120,7 @@ class RecordWriter:
             rev=record.rev,
             prev_hash=last_hash,
             session=record.body,
+            signer=self.signer,
         )
         connection.execute(
             "INSERT INTO bill (seq, record_id, rev, prev_hash, hash, body, created_utc_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",

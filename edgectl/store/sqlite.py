@@ -23,6 +23,7 @@ from edgectl.store.billing import ChainReport
 from edgectl.store.keeping import Keeping, tidy
 from edgectl.store.opening import open_ledger
 from edgectl.store.reader import LedgerFile, ParkedRow
+from edgectl.store.signing import Signer
 from edgectl.store.taking_in import Group, TakenIn, groups
 from edgectl.store.writer import Writer
 
@@ -71,6 +72,7 @@ class Ledger:
         fault: FaultHook = no_fault,
         max_bytes: int = MAX_BYTES,
         retention_ms: Millis = RETENTION_MS,
+        signer: Signer | None = None,
         progress_linger_ms: Millis = PROGRESS_LINGER_MS,
         telemetry_linger_ms: Millis = TELEMETRY_LINGER_MS,
     ) -> None:
@@ -84,7 +86,7 @@ class Ledger:
         self._path = path
         self._keeping = Keeping(retention_ms, max_bytes)
         self._opened_utc_ms = now.utc_ms
-        self._records = tables.RecordWriter(site, self.opened.epoch)
+        self._records = tables.RecordWriter(site, self.opened.epoch, signer)
         self._writer = Writer(
             connection, fault=fault, progress_linger_ms=progress_linger_ms, telemetry_linger_ms=telemetry_linger_ms
         )

@@ -20,7 +20,7 @@ from edgectl.domain.bill import session_body
 from edgectl.domain.errors import StoreError
 from edgectl.domain.ids import ChargerId, SessionId
 from edgectl.domain.records import BillKept, MessageKept, Record, Session, SessionKept, SessionStatus
-from edgectl.store.errors import store_error
+from edgectl.store.errors import READING, store_error
 from edgectl.store.opening import COPY_MARK, open_reader
 
 LEFT_OPEN: Final = "ledger-lost"
@@ -61,7 +61,7 @@ def groups(path: Path, is_known: Callable[[str], bool]) -> Iterator[Group]:
                 raise StoreError("not-a-copy", f"{path.name} is no backup and was not salvaged", is_permanent=True)
             yield from _sessions(copy, is_known)
             yield from _bills(copy)
-    except sqlite3.Error as error:
+    except READING as error:
         raise store_error(error) from error
 
 

@@ -59,7 +59,7 @@ async def small_site(
     )
     access = (ChargerAccess(CHARGER, password),) if password is not None else ()
     settings = Settings(site=site, ocpp=OcppSettings(listeners, access=access), source=str(folder / "site.yaml"))
-    ledger = open_ledger(settings, folder)
+    ledger = open_ledger(settings, folder, (secrets or {}).__getitem__)
     parts = Parts(
         credentials=(secrets or {}).__getitem__,
         store=ledger,

@@ -143,6 +143,32 @@ def test_every_known_trouble_has_its_word() -> None:
     assert words == ["disk-full", "read-only", "io-error", "database-error"]
 
 
+def test_whatever_single_byte_is_flipped_the_ledger_opens_and_takes_records(used: LedgerBench) -> None:
+    """As it is or set aside: a daemon that does not start serves no charger. The list of tables, byte by byte, and a sample."""
+    whole = used.path.read_bytes()
+    places = (
+        [place for place in range(100, 4_096) if whole[place]][::29]
+        + list(range(0, 100, 3))
+        + list(range(4_096, len(whole), 30_011))
+    )
+    told, refused = {"set aside": 0, "as it is": 0}, []
+    for number, place in enumerate(places):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << number % 8
+        used.path.write_bytes(damaged)
+        try:
+            ledger = used.open()
+        except StoreError as error:
+            refused.append((place, error.reason))
+            continue
+        told["as it is" if ledger.opened.quarantined is None else "set aside"] += 1
+        ledger.restore()
+        used.wait(ledger.commit([SessionKept(session("later")), bill("later")], NOW))
+        ledger.close()
+    assert min(told.values()) > 10, told
+    assert refused in ([], [(63, "newer-schema")]), "the number of the schema, one up"
+
+
 # --- one at a time, and not without permission
 
 
