@@ -36,7 +36,7 @@ from edgectl.meters import SiteMeters, model_names, read_plan
 from edgectl.ocpp import OcppServer
 from edgectl.ports import Clock, FaultHook, IdSource, Memory, MeterReaders, SiteStore, no_fault
 from edgectl.runtime.actions import ActionDesk
-from edgectl.runtime.clock import RandomIds, SystemClock
+from edgectl.runtime.clock import RandomIds, SystemClock, is_clock_synchronised
 from edgectl.runtime.engine import Engine, Trace
 from edgectl.runtime.health import HealthWatch
 from edgectl.runtime.housekeeping import Housekeeping
@@ -79,6 +79,7 @@ class Parts:
     """How the broker is reached; None for paho."""
     meters: Callable[..., MeterReaders] = SiteMeters
     boot_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    is_clock_synchronised: Callable[[], bool] = is_clock_synchronised
     machine_boot: str = ""
     """Names the start of the machine, whose monotonic clock goes on through a restart of the daemon; empty: not known."""
     socket_path: Path | None = None
@@ -206,6 +207,8 @@ class Daemon:
             transport=make(settings.mqtt) if settings.mqtt is not None else None,
             random=parts.random,
             actions=self.actions,
+            book=parts.store,
+            is_clock_synchronised=parts.is_clock_synchronised,
         )
 
     def _paho(self, settings: MqttSettings) -> MqttTransport:

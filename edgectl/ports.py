@@ -107,6 +107,29 @@ class Outbox(Protocol):
     def summary(self) -> Future[OutboxSummary]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class KeptCommand:
+    """A command that was let in."""
+
+    id: str
+    digest: bytes
+    """SHA-256 of its payload: another one under the same id is not a repeat."""
+    received_utc_ms: int
+    expires_utc_ms: int
+    answer: bytes | None = None
+    """What was answered; None while it is under way, or when the daemon ended in the middle."""
+
+
+class CommandBook(Protocol):
+    """Which commands were let in, and what became of them; durable."""
+
+    def commands(self) -> Sequence[KeptCommand]:
+        """All that are kept, the latest first. Waits for the disk."""
+
+    def begin_command(self, command: KeptCommand, now: Instant) -> Future[None]: ...
+    def finish_command(self, command_id: str, answer: bytes) -> Future[None]: ...
+
+
 class LedgerReader(Protocol):
     """Read-only questions for the CLI and the API."""
 
@@ -117,7 +140,7 @@ class LedgerReader(Protocol):
     def curtailment(self, first_day: str | None, last_day: str | None) -> Sequence[Curtailment]: ...
 
 
-class SiteStore(Store, Outbox, LedgerReader, Protocol):
+class SiteStore(Store, Outbox, CommandBook, LedgerReader, Protocol):
     """Everything one ledger is to the daemon."""
 
 

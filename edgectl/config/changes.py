@@ -10,7 +10,16 @@ from typing import Any, TypeAlias
 from edgectl.config.quantities import CURRENT, DAYS, DURATION, ENERGY, PERCENT, POWER, SIZE, VOLTAGE, show
 from edgectl.domain.external import ExternalInput, Level
 from edgectl.domain.phases import Phase, Phases
-from edgectl.domain.settings import Connection, InputConnection, LedgerSettings, Listener, MeterConnection, Settings, Transport
+from edgectl.domain.settings import (
+    Connection,
+    InputConnection,
+    LedgerSettings,
+    Listener,
+    MeterConnection,
+    MqttSettings,
+    Settings,
+    Transport,
+)
 from edgectl.domain.site import Charger, Circuit, Meter, Site, Token
 from edgectl.domain.tariff import Pricing
 from edgectl.domain.tariff_objects import tariff_text
@@ -38,7 +47,9 @@ def describe_changes(old: Settings, new: Settings) -> tuple[str, ...]:
             _things("signature key of meter", _signature_keys(old.site), _signature_keys(new.site)),
             _things("plan of", _plans(old.site.pricing), _plans(new.site.pricing)),
             _changed("balancing", _plain(old.site.balancing), _plain(new.site.balancing)),
-            _single("mqtt", old.mqtt, new.mqtt),
+            _single("mqtt", old.mqtt, new.mqtt, "actors", "command_keys"),
+            _things("actor", _actors(old.mqtt), _actors(new.mqtt)),
+            _things("command key", _command_keys(old.mqtt), _command_keys(new.mqtt)),
             _single("web", old.web, new.web),
             _changed("ledger", _ledger(old.ledger), _ledger(new.ledger)),
             _risks(old.accept_risk, new.accept_risk),
@@ -70,13 +81,13 @@ def _things(
             yield from _changed(f"{what} {name}", old[name], facts)
 
 
-def _single(name: str, old: object | None, new: object | None) -> Iterator[str]:
+def _single(name: str, old: object | None, new: object | None, *left_out: str) -> Iterator[str]:
     if old is None and new is not None:
         yield f"{name} added"
     elif old is not None and new is None:
         yield f"{name} removed"
     elif old is not None:
-        yield from _changed(name, _plain(old), _plain(new))
+        yield from _changed(name, _plain(old, *left_out), _plain(new, *left_out))
 
 
 def _tokens(old: Sequence[Token], new: Sequence[Token]) -> Iterator[str]:
@@ -236,6 +247,15 @@ def _pricing(pricing: Pricing) -> _Facts:
 
 def _tariffs(pricing: Pricing) -> dict[str, _Facts]:
     return {tariff.id: {"object": tariff_text(tariff)} for tariff in pricing.tariffs}
+
+
+def _actors(mqtt: MqttSettings | None) -> dict[str, _Facts]:
+    return {name: {"role": role.value} for name, role in mqtt.actors} if mqtt is not None else {}
+
+
+def _command_keys(mqtt: MqttSettings | None) -> dict[str, _Facts]:
+    keys = mqtt.command_keys if mqtt is not None else ()
+    return {key.name: {"public_key": key.public_key.hex()[:16], "actors": ", ".join(key.actors) or "all"} for key in keys}
 
 
 def _signature_keys(site: Site) -> dict[str, _Facts]:

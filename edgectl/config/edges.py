@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from edgectl.config.addresses import Address
 from edgectl.config.keys import ChargerDefaultKeys, ChargerKeys, ListenerKeys, MqttKeys, OcppKeys, WebKeys
-from edgectl.config.problems import Place
+from edgectl.config.problems import Place, excerpt, one_of
 from edgectl.config.sections import Entries
 from edgectl.domain.ids import ChargerId
-from edgectl.domain.settings import ChargerAccess, Listener, MqttSettings, OcppSettings, WebSettings
+from edgectl.domain.settings import ChargerAccess, CommandKey, Listener, MqttSettings, OcppSettings, WebSettings
 
 _TLS_PROFILES = (2, 3)
 _CERTIFICATE_PROFILE = 3
@@ -98,6 +98,11 @@ def compose_mqtt(mqtt: MqttKeys) -> MqttSettings | None:
             )
     if "password" in mqtt.written and "username" not in mqtt.written:
         mqtt.at("password").warn("is sent without a user name", "write `username:`, unless the broker wants it so", found="")
+    known = [name for name, _ in mqtt.actors]
+    for _, keys in mqtt.command_keys:
+        for actor in keys.actors or ():
+            if known and actor not in known:
+                keys.at("actors").wrong("names an actor that is not there", one_of(actor, known, "actors"), found=excerpt(actor))
     return MqttSettings(
         host=broker.host,
         port=broker.port,
@@ -108,6 +113,13 @@ def compose_mqtt(mqtt: MqttKeys) -> MqttSettings | None:
         password=mqtt.password,
         keepalive_s=mqtt.keepalive // 1_000,
         receipt_timeout_ms=mqtt.receipt_timeout,
+        actors=tuple((name, keys.role) for name, keys in mqtt.actors if keys.role is not None),
+        command_keys=tuple(
+            CommandKey(name, keys.public_key, keys.actors or ())
+            for name, keys in mqtt.command_keys
+            if keys.public_key is not None
+        ),
+        clock=mqtt.clock,
     )
 
 

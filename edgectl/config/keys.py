@@ -29,6 +29,7 @@ from edgectl.config.addresses import (
     parse_listen,
 )
 from edgectl.config.certificates import Certificates
+from edgectl.config.command_keys import ED25519_ALLOWED, parse_ed25519
 from edgectl.config.electrical import (
     AMPS,
     MOST_CURRENT_MA,
@@ -55,7 +56,8 @@ from edgectl.config.tariff_keys import TARIFF_ID, LocationKeys, TariffsKeys
 from edgectl.domain.external import Level
 from edgectl.domain.phases import Phase, Phases
 from edgectl.domain.protection import Protection
-from edgectl.domain.settings import Connection, UnknownChargers
+from edgectl.domain.roles import Role
+from edgectl.domain.settings import ClockNeed, Connection, UnknownChargers
 from edgectl.domain.site import MeterLoss, MeterRole, OfflinePolicy, Plug, Priorities, Strategy, TokenStatus
 from edgectl.domain.units import MilliAmps, Millis, MilliVolts, Watts
 
@@ -332,6 +334,25 @@ class BalancingKeys(Section):
     )
 
 
+ACTOR = Text("printable text, at most 100 characters", r"[^\x00-\x1f\x7f]+", longest=100)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActorKeys(Section):
+    role: Role | None = required(
+        Choice(Role),
+        "viewer: looks. operator: sessions, limits, targets. manager: tokens, tariffs, configuration, firmware too.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandKeyKeys(Section):
+    public_key: bytes | None = required(
+        Parsed(parse_ed25519, ED25519_ALLOWED, r"[A-Za-z0-9+/=]{40,64}"), "Public key that signs commands."
+    )
+    actors: tuple[str, ...] | None = optional(ListOf(ACTOR), "For whom it may sign; everybody when not given.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class MqttKeys(Section):
     broker: Broker | None = required(Parsed(parse_broker, BROKER_ALLOWED, BROKER_PATTERN), "Address of the MQTT 5 broker.")
@@ -342,6 +363,20 @@ class MqttKeys(Section):
     keepalive: Millis = defaulting(duration(5 * SECOND, 20 * MINUTE, in_whole=SECOND), "30 s", "MQTT keep-alive.")
     receipt_timeout: Millis = defaulting(
         duration(1 * SECOND, 1 * HOUR), "60 s", "A billing record without a receipt for this long is sent again."
+    )
+    actors: Entries[ActorKeys] = section(
+        EntriesOf(ACTOR, SectionOf(ActorKeys), "actor"),
+        "Who may command, and what; without it whoever the broker lets through may ask for everything.",
+    )
+    command_keys: Entries[CommandKeyKeys] = section(
+        EntriesOf(NAME, SectionOf(CommandKeyKeys), "key"),
+        "Keys whose signature commands about money and safety need; without one these are refused.",
+    )
+    clock: ClockNeed = defaulting(
+        Choice(ClockNeed),
+        "synchronised",
+        "When commands are judged by their expiry - synchronised: while something keeps the clock right. plausible: always, "
+        "for a site without a time server. At other times a command needs the nonce of the status.",
     )
 
 

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from edgectl.contract import arguments as a
 from edgectl.contract.fields import Word, Words
+from edgectl.domain.roles import Role
 
 
 class Command(Struct, kw_only=True):
@@ -46,28 +47,14 @@ class Answer(Struct, kw_only=True):
     id: Annotated[str, Meta(max_length=64)] | None
     """Of the command; null where it could not be read."""
     status: Literal["accepted", "done", "refused", "failed"]
-    """`refused`: nothing was done. `failed`: it was tried, or the charger would not."""
+    """`done`; `refused`, by the gateway or by the charger, so nothing happened; `failed`: it was tried, and may have happened; or
+    `accepted`: a repeat, while the first is still under way."""
     code: Word | None
     """One word for a program: why it was refused or failed, or the charger's own."""
     reason: Words
     """For a person."""
     result: dict[str, Any] | None
-
-
-class Role(StrEnum):
-    """What an actor may ask; each includes those before it."""
-
-    VIEWER = "viewer"
-    """Looks."""
-    OPERATOR = "operator"
-    """Runs the site: sessions, limits, targets."""
-    MANAGER = "manager"
-    """Changes it: tokens, tariffs, configuration, firmware, certificates."""
-
-    def includes(self, other: Role) -> bool:
-        """Whether who has this one may do what needs ``other``."""
-        order = tuple(Role)
-        return order.index(self) >= order.index(other)
+    """What the charger or the gateway told."""
 
 
 class Signed(StrEnum):

@@ -5,20 +5,26 @@ An action names what is wanted in the words of the command line; what the charge
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+from edgectl.core.authorization import Authorization
 from edgectl.core.chargers import ChargerState
 from edgectl.core.departures import ACTIONS as TARGET_ACTIONS
 from edgectl.core.sessions import Sessions
 from edgectl.domain.decisions import ActionAnswered, Ask, Decision, Keep, WakeUplink
 from edgectl.domain.events import ActionRequested, Outcome, RequestAnswered
-from edgectl.domain.ids import EvseId
+from edgectl.domain.ids import EvseId, IdToken
 from edgectl.domain.records import EventKept
 from edgectl.domain.time import Instant
+from edgectl.domain.units import Millis
 
 ACTION = "action/"
 """How the asks of an action are named; what follows is the action's id."""
+
+GRANTED_MS: Millis = 10 * 60_000
+"""How long a start without a token may take to begin: a driver walks to his car."""
 
 REQUESTS = {
     "start": "start-transaction",
@@ -45,8 +51,9 @@ Own: TypeAlias = Callable[[ChargerState, Instant], tuple[str, list[Decision]]]
 class Actions:
     """Actions under way."""
 
-    def __init__(self, sessions: Sessions, own: Mapping[str, Own]) -> None:
+    def __init__(self, sessions: Sessions, own: Mapping[str, Own], authorization: Authorization) -> None:
         self._sessions = sessions
+        self._authorization = authorization
         self._own = own
         self._under_way: dict[str, ActionRequested] = {}
 
@@ -66,6 +73,12 @@ class Actions:
             if not arguments:
                 answer = ActionAnswered(event.action_id, Outcome.REJECTED, problem="nothing is charging there")
                 return [answer, *recorded(event, answer, now)]
+        if event.name == "start" and not dict(event.arguments).get("token"):
+            # 20 characters at most (OCPP 1.6 IdToken), and not to be guessed at another charger within its time.
+            name = f"{event.charger}/{event.action_id}/{now.utc_ms}/{now.mono_ms}"
+            token = IdToken("EDGE" + hashlib.sha256(name.encode()).hexdigest()[:16])
+            self._authorization.grant(token, now.utc_ms + GRANTED_MS, event.actor)
+            arguments = (*(pair for pair in arguments if pair[0] != "token"), ("token", token))
         self._under_way[event.action_id] = event
         return [Ask(event.charger, ACTION + event.action_id, REQUESTS[event.name], arguments)]
 

@@ -25,6 +25,7 @@ from edgectl.core.external import ExternalLimits
 from edgectl.core.history import LimitHistory
 from edgectl.core.ladder import Rung
 from edgectl.core.local_lists import LOCAL_LIST, LocalLists
+from edgectl.core.managed import Managed
 from edgectl.core.meters import Meters
 from edgectl.core.picture import Uplink, draw_circuits, draw_picture
 from edgectl.core.proof import Case, case_words, live
@@ -71,14 +72,17 @@ from edgectl.domain.events import (
     Outcome,
     PublishRefused,
     ReceiptReceived,
+    ReplayRequested,
     RequestAnswered,
     RoomMeasured,
     SchedulePulled,
     SiteReloaded,
     StatusReported,
     StoreChanged,
+    TariffsGiven,
     Tick,
     TokenPresented,
+    TokensGiven,
     TransactionEnded,
     TransactionStarted,
     UplinkChanged,
@@ -87,12 +91,13 @@ from edgectl.domain.external import charger_place
 from edgectl.domain.ids import ChargerId, EvseId
 from edgectl.domain.quirks import QuirkProfile, RateUnit
 from edgectl.domain.reasons import Cause
-from edgectl.domain.records import EventKept, LimitKept, ParkKept, PeriodState, ReceiptKept, Restored
+from edgectl.domain.records import EventKept, LimitKept, ParkKept, PeriodState, ReceiptKept, ReplayKept, Restored
 from edgectl.domain.remembered import (
     ADOPTED,
     COMMISSIONING,
     FALLBACKS,
     FINGERPRINTS,
+    MANAGED,
     REMOTE_LIMITS,
     RUNGS,
     SIGNATURE_KEYS,
@@ -107,11 +112,13 @@ from edgectl.ports import IdSource
 OVER_LIMIT_ALARM_MS: Millis = 5_000
 PROOF_GRACE_MS: Millis = 180_000
 """Chargers have this long after our start to say that they hold their fallbacks."""
+REPLAY_COUNT = 10_000
+"""Records the backend may ask for again at once: a year of a small site."""
 STEP_MS: Millis = 900
 """A tick takes a control step only when the last is this old: with a guard meter every reading has brought one already."""
 
 
-REMEMBERED = (ADOPTED, COMMISSIONING, FALLBACKS, FINGERPRINTS, REMOTE_LIMITS, RUNGS, SIGNATURE_KEYS, TARGETS)
+REMEMBERED = (ADOPTED, COMMISSIONING, FALLBACKS, FINGERPRINTS, MANAGED, REMOTE_LIMITS, RUNGS, SIGNATURE_KEYS, TARGETS)
 """Kinds of what the core wants to know again after a restart."""
 
 
@@ -132,9 +139,11 @@ class Controller:
         remembered: Mapping[str, Mapping[str, Mapping[str, object]]] | None = None,
         machine_boot: str = "",
     ) -> None:
-        self.site = site
-        self._started = now
         memory = remembered or {}
+        self._managed = Managed(memory.get(MANAGED, {}))
+        self._file_site = site
+        self.site = site = self._managed.applied(site)
+        self._started = now
         self._chargers = Chargers(site, quirk_table)
         self._chargers.recall(memory.get(ADOPTED, {}))
         self._chargers.recall_fallbacks(memory.get(FALLBACKS, {}))
@@ -165,7 +174,7 @@ class Controller:
             "restore": self._begin_restore,
             "sync-local-list": self._begin_list,
         }
-        self._actions = Actions(self._sessions, own)
+        self._actions = Actions(self._sessions, own, self._authorization)
         self._certificates = Certificates()
         self._drills = Drills(self._chargers, self._balancing, memory.get(FINGERPRINTS, {}))
         self._setups = Setups(self._chargers, _policy(site), self._heartbeat_s, memory.get(COMMISSIONING, {}))
@@ -210,6 +219,9 @@ class Controller:
             CertificateRequested: self._on_certificate_requested,
             CertificateSigned: self._on_certificate_signed,
             ActionRequested: self._on_action,
+            TokensGiven: self._on_tokens,
+            TariffsGiven: self._on_tariffs,
+            ReplayRequested: self._on_replay,
         }
 
     def handle(self, event: Event, now: Instant) -> list[Decision]:
@@ -656,18 +668,40 @@ class Controller:
             *self._alarms.set("disk-filling", "ledger", is_short, short, now),
         ]
 
+    def _on_tokens(self, event: TokensGiven, now: Instant) -> list[Decision]:
+        is_news, decisions = self._managed.tokens_given(event, now)
+        return [*decisions, *(self._reload(now) if is_news else [])]
+
+    def _on_tariffs(self, event: TariffsGiven, now: Instant) -> list[Decision]:
+        is_news, decisions = self._managed.tariffs_given(event, self._file_site, now)
+        return [*decisions, *(self._reload(now) if is_news else [])]
+
+    @staticmethod
+    def _on_replay(event: ReplayRequested, now: Instant) -> list[Decision]:
+        words = "" if event.from_seq <= event.to_seq < event.from_seq + REPLAY_COUNT else f"ask for 1 to {REPLAY_COUNT} records"
+        answer = ActionAnswered(event.action_id, Outcome.REJECTED if words else Outcome.ACCEPTED, "queued" * (not words), words)
+        asked = ActionRequested(event.action_id, ChargerId(event.stream), "replay", (), event.actor)
+        kept = [Keep(ReplayKept(event.stream, event.from_seq, event.to_seq, now.utc_ms))]
+        return [answer, *([] if words else kept), *recorded(asked, answer, now)]
+
     def _on_reloaded(self, event: SiteReloaded, now: Instant) -> list[Decision]:
-        self.site = event.site
+        self._file_site = event.site
+        return self._reload(now)
+
+    def _reload(self, now: Instant) -> list[Decision]:
+        """The file or what the backend manages has changed."""
+        site = self._managed.applied(self._file_site)
+        self.site = site
         self._proven_for = {}
-        self._chargers.reload(event.site)
-        self._reception.site = event.site
-        self._meters.reload(event.site)
-        self._authorization.reload(event.site)
-        self._prices.reload(event.site)
-        self._signed.reload(event.site)
-        self._balancing.reload(event.site)
-        self._setups.reload(_policy(event.site))
-        self._local_lists.reload(event.site)
+        self._chargers.reload(site)
+        self._reception.site = site
+        self._meters.reload(site)
+        self._authorization.reload(site)
+        self._prices.reload(site)
+        self._signed.reload(site)
+        self._balancing.reload(site)
+        self._setups.reload(_policy(site))
+        self._local_lists.reload(site)
         for session in self._sessions.open.values():
             self._follow_sessions(session.charger, now)
         return self._control(now)

@@ -13,7 +13,8 @@ from typing import TypeAlias
 from edgectl.domain.external import LimitSource, LimitWish
 from edgectl.domain.ids import ChargerId, IdToken, InputId, MeterId, TransactionRef
 from edgectl.domain.phases import Phases
-from edgectl.domain.site import Site
+from edgectl.domain.site import Site, Token
+from edgectl.domain.tariff import Tariff
 from edgectl.domain.units import MilliAmps, Millis, UtcMillis, WattHours, Watts
 
 # --- chargers ---------------------------------------------------------------------------------------------------------
@@ -417,6 +418,41 @@ class LimitRequested:
     """False: it may only lower what this authority has set before."""
 
 
+@dataclass(frozen=True, slots=True)
+class TokensGiven:
+    """The backend's own tokens, beside those of the site's file; answered by ``ActionAnswered``."""
+
+    action_id: str
+    actor: str
+    version_number: int
+    mode: str
+    """``replace`` all of them, ``merge`` these into them, ``remove`` these."""
+    tokens: tuple[Token, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TariffsGiven:
+    """The backend's own tariffs, in place of those it gave before; answered by ``ActionAnswered``."""
+
+    action_id: str
+    actor: str
+    version_number: int
+    tariffs: tuple[Tariff, ...]
+    default: str | None = None
+    """Of sessions for whose token neither the file nor the backend names another."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRequested:
+    """The backend wants records again; answered by ``ActionAnswered``."""
+
+    action_id: str
+    actor: str
+    stream: str
+    from_seq: int
+    to_seq: int
+
+
 Event: TypeAlias = (
     ChargerConnected
     | ChargerDisconnected
@@ -448,4 +484,7 @@ Event: TypeAlias = (
     | RoomMeasured
     | ActionRequested
     | LimitRequested
+    | TokensGiven
+    | TariffsGiven
+    | ReplayRequested
 )

@@ -184,6 +184,17 @@ class ParkKept:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayKept:
+    """Records the backend wants again: owed anew, as they were, also those with a receipt."""
+
+    stream: str
+    from_seq: int
+    to_seq: int
+    at_utc_ms: UtcMillis
+    durability: Durability = Durability.BILLING
+
+
+@dataclass(frozen=True, slots=True)
 class Excursion:
     """A span in which one conductor was measured above its limit; short dips below do not end it."""
 
@@ -234,7 +245,16 @@ class CurtailmentKept:
 
 
 Record: TypeAlias = (
-    SessionKept | MessageKept | BillKept | EventKept | LimitKept | ExcursionKept | CurtailmentKept | ReceiptKept | ParkKept
+    SessionKept
+    | MessageKept
+    | BillKept
+    | EventKept
+    | LimitKept
+    | ExcursionKept
+    | CurtailmentKept
+    | ReceiptKept
+    | ParkKept
+    | ReplayKept
 )
 
 

@@ -21,4 +21,18 @@ REMOTE_LIMITS: Final = "remote-limits"
 TARGETS: Final = "targets"
 """Who must leave when, with how much."""
 
-KINDS: Final = (ADOPTED, FALLBACKS, FINGERPRINTS, RUNGS, COMMISSIONING, TOKEN_LIST, SIGNATURE_KEYS, REMOTE_LIMITS, TARGETS)
+MANAGED: Final = "managed-by-backend"
+"""Tokens and tariffs the backend has given, beside those of the site's file."""
+
+KINDS: Final = (
+    ADOPTED,
+    FALLBACKS,
+    FINGERPRINTS,
+    RUNGS,
+    COMMISSIONING,
+    TOKEN_LIST,
+    SIGNATURE_KEYS,
+    REMOTE_LIMITS,
+    TARGETS,
+    MANAGED,
+)

@@ -14,6 +14,7 @@ from typing import TypeAlias
 from edgectl.domain.ids import ChargerId, InputId, MeterId
 from edgectl.domain.phases import ALL_PHASES, Phase
 from edgectl.domain.quirks import QuirkProfile
+from edgectl.domain.roles import Role
 from edgectl.domain.site import Site
 from edgectl.domain.units import Millis
 
@@ -156,6 +157,26 @@ class InputConnection:
     timeout_ms: Millis = 500
 
 
+class ClockNeed(StrEnum):
+    """What it takes for the wall clock to be trusted with the expiry of commands."""
+
+    SYNCHRONISED = "synchronised"
+    """The kernel says that something keeps it right."""
+    PLAUSIBLE = "plausible"
+    """It is not before this release, nor before the last command."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandKey:
+    """A key that may sign commands."""
+
+    name: str
+    public_key: bytes
+    """Ed25519, 32 bytes."""
+    actors: tuple[str, ...] = ()
+    """For whom it may sign; empty: for everybody."""
+
+
 @dataclass(frozen=True, slots=True)
 class MqttSettings:
     host: str
@@ -169,6 +190,10 @@ class MqttSettings:
     """Credential name."""
     keepalive_s: int = 30
     receipt_timeout_ms: Millis = 60_000
+    actors: tuple[tuple[str, Role], ...] = ()
+    """Who may command, and what; empty: everybody the broker lets, everything."""
+    command_keys: tuple[CommandKey, ...] = ()
+    clock: ClockNeed = ClockNeed.SYNCHRONISED
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import secrets
 import time
+from pathlib import Path
+from typing import Final
 
 from edgectl.domain.ids import SessionId
 from edgectl.domain.time import Instant
@@ -30,3 +33,16 @@ def uuid7(utc_ms: int, random_bits: int) -> SessionId:
     value |= 0b10 << 62 | random_bits & (1 << 62) - 1
     text = f"{value:032x}"
     return SessionId(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")
+
+
+TIMESYNC_MARK: Final = Path("/run/systemd/timesync/synchronized")
+"""Made by systemd-timesyncd when it has set the clock after the start of the machine."""
+_UNSYNCHRONISED: Final = 5
+"""TIME_ERROR of adjtimex(2): nobody keeps the clock right."""
+
+
+def is_clock_synchronised() -> bool:
+    """Whether something keeps the wall clock right: the kernel says so, or systemd-timesyncd where we may not ask the kernel."""
+    timex = ctypes.create_string_buffer(512)  # struct timex, all zero: only ask
+    state = ctypes.CDLL(None).adjtimex(timex)
+    return bool(0 <= state < _UNSYNCHRONISED) or TIMESYNC_MARK.exists()

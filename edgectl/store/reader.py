@@ -21,7 +21,8 @@ from edgectl.domain.phases import Phase
 from edgectl.domain.reasons import Cause, Reason
 from edgectl.domain.records import Curtailment, Excursion, LimitKept, Restored, Session
 from edgectl.domain.units import Millis, UtcMillis
-from edgectl.ports import OutboxRow, OutboxSummary
+from edgectl.ports import KeptCommand, OutboxRow, OutboxSummary
+from edgectl.store import commands
 from edgectl.store.anchor import read_anchor
 from edgectl.store.billing import Bill, ChainReport, check_chain
 from edgectl.store.errors import READING, store_error
@@ -118,6 +119,10 @@ class LedgerFile:
             (),
         )
         return OutboxSummary(*row)
+
+    def commands(self) -> Sequence[KeptCommand]:
+        """Commands that were let in, the latest first."""
+        return [KeptCommand(*row) for row in self._all(commands.READ, ())]
 
     def sessions(self, since_utc_ms: int | None, until_utc_ms: int | None, limit: int) -> Sequence[Session]:
         """Started in ``[since, until)``, the latest first."""

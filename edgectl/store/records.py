@@ -24,6 +24,7 @@ from edgectl.domain.records import (
     ParkKept,
     ReceiptKept,
     Record,
+    ReplayKept,
     Session,
     SessionKept,
 )
@@ -95,6 +96,8 @@ class RecordWriter:
                         "UPDATE outbox SET parked_reason = ?, parked_utc_ms = ? WHERE seq = ? AND parked_utc_ms IS NULL",
                         (record.reason, record.at_utc_ms, record.outbox_seq),
                     )
+                case ReplayKept():
+                    self._replay(connection, record, now)
                 case _:
                     assert_never(record)
 
@@ -134,6 +137,9 @@ class RecordWriter:
             "INSERT INTO event (kind, subject, at_utc_ms, body) VALUES (?, ?, ?, ?)",
             (record.kind, record.subject, record.at_utc_ms, billing.canonical(record.body).decode()),
         )
+        self._owe_event(connection, row_id, record, now)
+
+    def _owe_event(self, connection: sqlite3.Connection, row_id: int, record: EventKept, now: Instant) -> None:
         record_id, rev = f"{self.epoch}-{row_id}", 1
         message: dict[str, Any] = {
             **record.body,
@@ -148,6 +154,26 @@ class RecordWriter:
             "at": iso(record.at_utc_ms),
         }
         _owe(connection, "events", row_id, record_id, rev, f"event/{record.kind}", billing.canonical(message), now)
+
+    def _replay(self, connection: sqlite3.Connection, wanted: ReplayKept, now: Instant) -> None:
+        """Owe these records again, byte for byte. Those still owed are left as they are; parked ones go back into the line."""
+        span = (wanted.from_seq, wanted.to_seq)
+        connection.execute(
+            "UPDATE outbox SET parked_reason = NULL, parked_utc_ms = NULL, sent_count = 0"
+            " WHERE stream = ? AND stream_seq BETWEEN ? AND ? AND parked_utc_ms IS NOT NULL",
+            (wanted.stream, *span),
+        )
+        missing = " NOT IN (SELECT stream_seq FROM outbox WHERE stream = ?)"
+        if wanted.stream == "billing":
+            statement = f"SELECT seq, record_id, rev, body FROM bill WHERE seq BETWEEN ? AND ? AND seq{missing} ORDER BY seq"  # noqa: S608
+            for seq, record_id, rev, body in connection.execute(statement, (*span, wanted.stream)).fetchall():
+                _owe(connection, wanted.stream, seq, record_id, rev, billing.TOPIC_SUFFIX, body, now)
+        elif wanted.stream == "events":
+            statement = (
+                f"SELECT id, kind, subject, at_utc_ms, body FROM event WHERE id BETWEEN ? AND ? AND id{missing} ORDER BY id"  # noqa: S608
+            )
+            for row_id, kind, subject, at_utc_ms, text in connection.execute(statement, (*span, wanted.stream)).fetchall():
+                self._owe_event(connection, row_id, EventKept(kind, subject, at_utc_ms, msgspec.json.decode(text)), now)
 
     def _keep_receipt(self, connection: sqlite3.Connection, receipt: ReceiptKept) -> None:
         """Note the receipt; if it speaks of this ledger, park what was rejected and let go of what was acknowledged."""

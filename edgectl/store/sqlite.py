@@ -17,7 +17,8 @@ from edgectl.domain.ids import EvseId, SiteId
 from edgectl.domain.records import Curtailment, Durability, Excursion, LimitKept, Record, Restored, Session
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis
-from edgectl.ports import FaultHook, OutboxRow, OutboxSummary, Room, no_fault
+from edgectl.ports import FaultHook, KeptCommand, OutboxRow, OutboxSummary, Room, no_fault
+from edgectl.store import commands
 from edgectl.store import records as tables
 from edgectl.store.billing import ChainReport
 from edgectl.store.keeping import Keeping, tidy
@@ -47,7 +48,7 @@ QUESTION_LIMIT: Final = 64
 
 
 class Ledger:
-    """Implements ``ports.Store``, ``ports.Outbox`` and ``ports.LedgerReader`` on the file ``path``.
+    """Implements ``ports.SiteStore`` on the file ``path``.
 
     Questions, the outbox's among them, are answered by a second thread on a read-only connection: they see every commit whose
     future has resolved, and neither wait for a sync nor make a commit wait. That connection cannot write or checkpoint, so
@@ -151,6 +152,17 @@ class Ledger:
     def requeue(self, seqs: Sequence[int]) -> Future[int]:
         """Put parked rows back at their old place; the sender has to start from the head again. Resolves to how many."""
         return self._writer.submit(partial(tables.requeue, seqs=tuple(seqs)), Durability.BILLING)
+
+    # --- CommandBook
+
+    def commands(self) -> Sequence[KeptCommand]:
+        return self._ask(self._file.commands).result()
+
+    def begin_command(self, command: KeptCommand, now: Instant) -> Future[None]:
+        return self._writer.submit(partial(commands.begin, command=command, now=now), Durability.BILLING)
+
+    def finish_command(self, command_id: str, answer: bytes) -> Future[None]:
+        return self._writer.submit(partial(commands.finish, command_id=command_id, answer=answer), Durability.BILLING)
 
     # --- LedgerReader; these wait for the answer, so the API calls them in an executor
 

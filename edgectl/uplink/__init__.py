@@ -3,7 +3,9 @@
 From the pure inside to the socket:
 
 - ``topics``     the tree under ``edgectl/v1/{site}/``, and what a topic means
-- ``codec``      payloads to our words and back; ``commands`` the door for commands
+- ``codec``      payloads to our words and back
+- ``commands``   the door for commands; ``signatures`` and ``clock`` judge with it, ``orders`` says what each is to the core,
+  ``execution`` keeps them and their answers
 - ``window``     the sender's policy: what to send next, what an answer means, when to send again, what to set aside
 - ``live``       states and answers, which are worth sending only while they are new
 - ``desk``       the questions to the outbox

@@ -78,6 +78,7 @@ def status_payload(
     since_utc_ms: UtcMillis | None,
     summary: OutboxSummary | None,
     now: Instant | None,
+    nonce: str | None = None,
 ) -> bytes:
     """Birth, death and will. A will is written before its moment, so its ``since`` and its numbers are null: unknown."""
     oldest_s: int | None = None
@@ -91,7 +92,7 @@ def status_payload(
         since=None if since_utc_ms is None else iso(since_utc_ms),
         backlog=None if summary is None else summary.backlog_count,
         oldest_unacked_s=oldest_s,
-        nonce=None,
+        nonce=nonce,
     )
     return encode(status)
 

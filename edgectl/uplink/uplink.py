@@ -9,23 +9,26 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import structlog
 
-from edgectl.domain.decisions import ActionAnswered, PublishState
-from edgectl.domain.events import InputRefused, Outcome, PublishRefused, UplinkChanged
+from edgectl.domain.decisions import PublishState
+from edgectl.domain.events import InputRefused, PublishRefused, UplinkChanged
 from edgectl.domain.ids import SiteId
-from edgectl.domain.settings import MqttSettings
+from edgectl.domain.settings import ClockNeed, MqttSettings
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis, UtcMillis
-from edgectl.ports import Actions, Clock, Inbox, Outbox, OutboxRow
+from edgectl.ports import Actions, Clock, CommandBook, Inbox, Outbox, OutboxRow
+from edgectl.uplink.clock import CommandClock
 from edgectl.uplink.codec import encode, parse_receipt, refused, shown, status_payload
 from edgectl.uplink.commands import Answer, CommandDoor
 from edgectl.uplink.desk import OutboxDesk
+from edgectl.uplink.execution import Execution
 from edgectl.uplink.live import LiveMessage, LiveMessages
+from edgectl.uplink.signatures import Authority
 from edgectl.uplink.topics import Door, Topics
 from edgectl.uplink.transport import FIRST_FAILURE, Message, MqttTransport, Will
 from edgectl.uplink.window import LINE_COUNT, Park, Send, SendWindow, reason_words
@@ -87,9 +90,9 @@ class Uplink:
         transport: MqttTransport | None,
         random: random.Random,
         actions: Actions | None = None,
+        book: CommandBook | None = None,
+        is_clock_synchronised: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._actions = actions
-        """Who carries commands out; without one they are answered ``failed``."""
         self._settings = settings
         self._transport = transport if settings is not None else None
         self._identity = {"epoch": epoch, "boot_id": boot_id, "version": version}
@@ -98,7 +101,12 @@ class Uplink:
         self._random = random
         self._counters: Counter[str] = Counter()
         self._topics = Topics(site_id)
-        self._door = CommandDoor(self._topics)
+        recalled = book.commands() if book is not None else ()
+        need = settings.clock if settings is not None else ClockNeed.SYNCHRONISED
+        latest_utc_ms = max((kept.received_utc_ms for kept in recalled), default=0)
+        self._command_clock = CommandClock(need, is_clock_synchronised, random, latest_utc_ms)
+        self._door = CommandDoor(self._topics, site_id, Authority(settings), self._command_clock, recalled)
+        self._execution = Execution(self._door, actions, book, self._tell, self._counters)
         self._live = LiveMessages()
         timeout_ms = settings.receipt_timeout_ms if settings is not None else 0
         self._window = SendWindow(timeout_ms, len(self._topics.base.encode()))
@@ -122,6 +130,7 @@ class Uplink:
         self._is_closing = False
         self._is_closed = False
         self._told_backlog: int | None = None
+        self._told_nonce: str | None = None
         self._status_due_ms: Millis = now.mono_ms
 
         self._puback_ms: Millis | None = None
@@ -298,18 +307,24 @@ class Uplink:
             since_utc_ms=None if is_will else since_utc_ms,
             summary=None if is_will else self._desk.summary,
             now=now,
+            nonce=self._command_clock.nonce(now) if state == "online" else None,
             **self._identity,
         )
 
     def _tell_status(self, now: Instant) -> None:
         summary = self._desk.summary
         self._told_backlog = summary.backlog_count if summary is not None else None
+        self._told_nonce = self._command_clock.nonce(now)
         self._status_due_ms = now.mono_ms + STATUS_INTERVAL_MS
         self._live.note(LiveMessage(self._topics.status, self._status_payload("online"), is_state=False))
 
     def _tell_backlog(self, now: Instant) -> None:
         summary = self._desk.summary
-        if summary is None or summary.backlog_count == self._told_backlog or self._is_closing:
+        if self._is_closing:
+            return
+        if self._command_clock.nonce(now) != self._told_nonce:
+            self._tell_status(now)  # whoever wants to command us waits for it
+        if summary is None or summary.backlog_count == self._told_backlog:
             return
         if self._told_backlog is None or now.mono_ms >= self._status_due_ms:
             self._tell_status(now)
@@ -422,11 +437,8 @@ class Uplink:
         handled = self._door.receive(name, message, now)
         if handled.refusal:
             self._refuse(refused(handled.refusal), now)
-        order = handled.order
-        if order is not None and self._actions is not None:
-            self._actions.begin(order.make, lambda found: self._tell(order.answer(found)))
-        elif order is not None:
-            self._tell(order.answer(ActionAnswered("", Outcome.NOT_SUPPORTED, problem="nobody here carries commands out")))
+        if handled.order is not None:
+            self._execution.begin(handled.order, now)
         if handled.answer is not None:
             self._tell(handled.answer)
 

@@ -1,4 +1,4 @@
-"""``python -m hwsim COMMAND``: ``demo``, ``world``, ``fault``, ``station``, ``histories``, ``fuzz``, ``meters``; see ``-h``."""
+"""``python -m hwsim COMMAND``: ``demo``, ``world``, ``fault``, ``station``, and the campaigns; see ``-h``."""
 
 from __future__ import annotations
 
@@ -39,6 +39,9 @@ def main() -> int:
     meters.add_argument("--seed", type=int, default=1)
     meters.add_argument("--fault-share", type=float, default=0.1, help="of the answers (default 0.1)")
     meters.add_argument("--comparison", type=int, default=50_000, help="transactions for pymodbus; 0 for none")
+    hostile = commands.add_parser("commands", help="hostile commands over MQTT; none may be carried out")
+    hostile.add_argument("--count", type=int, default=10_000)
+    hostile.add_argument("--seed", type=int, default=1)
     station = commands.add_parser(
         "station", help="one charger against any OCPP server", formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -57,6 +60,10 @@ def main() -> int:
         from hwsim.campaigns.histories import run_histories
 
         return run_histories(arguments.count, arguments.seed)
+    if arguments.command == "commands":
+        from hwsim.campaigns.commands import run_commands
+
+        return run_commands(arguments.count, arguments.seed)
     if arguments.command == "fuzz":
         from hwsim.campaigns.fuzz import run_fuzz
 

@@ -33,6 +33,7 @@ from support.store_records import (
     unkeepable,
 )
 
+from edgectl.domain.errors import StoreError
 from edgectl.domain.ids import ChargerId, CircuitId, EvseId
 from edgectl.domain.phases import Phase
 from edgectl.domain.reasons import Cause
@@ -43,16 +44,17 @@ from edgectl.domain.records import (
     ExcursionKept,
     ParkKept,
     Record,
+    ReplayKept,
     SessionKept,
 )
-from edgectl.ports import LedgerReader, Outbox, OutboxRow, OutboxSummary, Store
+from edgectl.ports import CommandBook, KeptCommand, LedgerReader, Outbox, OutboxRow, OutboxSummary, Store
 
 T = TypeVar("T")
 
 SITE = "depot-north"
 
 
-class StoreAndOutbox(Store, Outbox, Protocol):
+class StoreAndOutbox(Store, Outbox, CommandBook, Protocol):
     """Both faces of one ledger."""
 
 
@@ -346,6 +348,46 @@ class StoreContract(_Suite):
         assert bench.wait(store.summary()) == OutboxSummary(0, 1, None)
         self.keep(bench, store, receipt(epoch, ("a", 1)))
         assert bench.wait(store.summary()) == OutboxSummary(0, 0, None)
+
+    def test_records_are_owed_again_byte_for_byte_when_the_backend_wants_them(self, bench: Bench[StoreAndOutbox]) -> None:
+        store = bench.open()
+        self.keep(bench, store, bill("a"), alarm(), bill("b"), alarm("charger-offline"), bill("c"))
+        bills, events = self.rows(bench, store), self.rows(bench, store, "events")
+        epoch = store.restore().epoch
+        self.keep(bench, store, receipt(epoch, through=2), receipt(epoch, through=2, stream="events"))
+        self.keep(bench, store, ReplayKept("billing", 2, 3, NOW.utc_ms), ReplayKept("events", 1, 2, NOW.utc_ms))
+        assert [row.body for row in self.rows(bench, store)] == [bills[2].body, bills[1].body], "c was owed all the time"
+        assert [row.body for row in self.rows(bench, store, "events")] == [row.body for row in events]
+        self.keep(bench, store, receipt(epoch, ("b", 1), ("c", 1)))
+        assert self.rows(bench, store) == []
+
+    def test_a_parked_record_goes_back_into_the_line_when_the_backend_wants_it(self, bench: Bench[StoreAndOutbox]) -> None:
+        store = bench.open()
+        self.keep(bench, store, bill("a"))
+        (row,) = self.rows(bench, store)
+        self.keep(bench, store, ParkKept(row.seq, "refused", NOW.utc_ms))
+        assert self.rows(bench, store) == []
+        self.keep(bench, store, ReplayKept("billing", 1, 1, NOW.utc_ms))
+        assert [row.body for row in self.rows(bench, store)] == [row.body]
+
+    # --- commands
+
+    def test_a_command_and_its_answer_outlive_a_restart(self, bench: Bench[StoreAndOutbox]) -> None:
+        store = bench.open()
+        one, two = KeptCommand("c1", b"1", NOW.utc_ms, NOW.utc_ms + 1_000), KeptCommand("c2", b"2", NOW.utc_ms + 5, NOW.utc_ms)
+        bench.wait(store.begin_command(one, NOW))
+        bench.wait(store.begin_command(two, NOW))
+        bench.wait(store.finish_command("c1", b"done"))
+        store.close()
+        assert list(bench.open().commands()) == [two, replace(one, answer=b"done")]
+
+    def test_a_command_is_not_let_in_twice_and_forgotten_a_day_after_its_end(self, bench: Bench[StoreAndOutbox]) -> None:
+        store = bench.open()
+        one = KeptCommand("c1", b"1", NOW.utc_ms, NOW.utc_ms)
+        bench.wait(store.begin_command(one, NOW))
+        with pytest.raises(StoreError):
+            bench.wait(store.begin_command(one, later(DAY_MS)))
+        bench.wait(store.begin_command(one, later(DAY_MS + 1)))
 
     def test_an_outbox_number_is_not_used_twice(self, bench: Bench[StoreAndOutbox]) -> None:
         store = bench.open()

@@ -17,6 +17,7 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 from support.daemon import Depot
 from support.mosquitto import Mosquitto, free_port
+from support.signing import signed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -44,7 +45,9 @@ class Operator:
         else:
             self.answers[body["id"]] = body
 
-    def send(self, id_: str, args: dict[str, Any], *, is_retained: bool = False, expired: bool = False) -> None:
+    def send(
+        self, id_: str, args: dict[str, Any], *, is_retained: bool = False, expired: bool = False, is_signed: bool = False
+    ) -> None:
         issued = datetime.now(UTC) - timedelta(hours=expired)
         body = {
             "id": id_,
@@ -53,6 +56,8 @@ class Operator:
             "actor": "ops",
             "args": args,
         }
+        if is_signed:
+            body = signed(body, "e2e", "set-limit")
         topic = "edgectl/v1/e2e/cmd/set-limit"
         self._client.publish(topic, json.dumps(body), qos=1, retain=is_retained).wait_for_publish(10)
         if is_retained:
@@ -97,7 +102,7 @@ async def test_a_command_of_the_backend_lowers_a_charging_car_survives_a_kill_an
             assert "backend (ops) limits grid" in depot.edgectl("why", "CP-1").stdout
 
             for id_, args, more, code in (
-                ("c1", {"circuit": "grid", "current_ma": 90_000, "for_s": 60}, {}, "repeated"),
+                ("c1", {"circuit": "grid", "current_ma": 90_000, "for_s": 60}, {}, "id-used"),
                 ("c2", {"circuit": "grid", "current_ma": 90_000, "for_s": 60}, {"expired": True}, "expired"),
                 ("c3", {"circuit": "grid", "current_ma": -5, "for_s": 60}, {}, "bad-arguments"),
                 ("c4", {"circuit": "attic", "current_ma": 5, "for_s": 60}, {}, "no-such-target"),
@@ -116,7 +121,8 @@ async def test_a_command_of_the_backend_lowers_a_charging_car_survives_a_kill_an
             assert drawn_a(depot) <= 12.1
 
             await depot.until(lambda: depot.cli.get("uplink")["connected"], "the broker is there again")
-            operator.send("c5", {"circuit": "grid", "current_ma": 21_000, "for_s": 2})
+            # It ends before the one that stands, so it allows more then: only a signature lets it.
+            operator.send("c5", {"circuit": "grid", "current_ma": 21_000, "for_s": 2}, is_signed=True)
             await depot.until(lambda: depot.cli.get("limits") == [], "it ends")
             await depot.until(lambda: drawn_a(depot) > 13, "the file holds again", 90)
             await depot.until(lambda: {e["action"] for e in operator.events} >= {"set", "ended"}, "the backend is told")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from support.mosquitto import free_port
+from support.signing import PUBLIC
 
 from edgectl.cli.client import Daemon, DaemonError
 from edgectl.meters import model
@@ -44,7 +45,7 @@ chargers:
 ocpp:
   listeners: [{{address: "127.0.0.1:{ocpp_port}", security_profile: 0}}]
 authorization: {{tokens: tokens.yaml}}
-mqtt: {{broker: "mqtt://127.0.0.1:{mqtt_port}"}}
+mqtt: {{broker: "mqtt://127.0.0.1:{mqtt_port}", clock: plausible, command_keys: {{k1: {{public_key: "{key}"}}}}}}
 web: {{listen: "127.0.0.1:{web_port}"}}
 """
 RUN = """
@@ -111,7 +112,12 @@ class Depot:
     def write_site(self, *, limit_a: int | None = None, extra: str = "") -> None:
         limit = self.limit_a if limit_a is None else limit_a
         text = SITE.format(
-            limit=limit, meter_port=self._meter_port, ocpp_port=self.ocpp_port, mqtt_port=self.mqtt_port, web_port=self.web_port
+            limit=limit,
+            meter_port=self._meter_port,
+            ocpp_port=self.ocpp_port,
+            mqtt_port=self.mqtt_port,
+            web_port=self.web_port,
+            key=PUBLIC,
         )
         self.site.write_text(text + extra)
 

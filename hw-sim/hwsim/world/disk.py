@@ -18,7 +18,8 @@ from edgectl.domain.ids import EvseId, SiteId
 from edgectl.domain.records import Curtailment, Excursion, LimitKept, Record, Restored, Session
 from edgectl.domain.remembered import KINDS
 from edgectl.domain.time import Instant
-from edgectl.ports import OutboxRow, OutboxSummary, Room
+from edgectl.ports import KeptCommand, OutboxRow, OutboxSummary, Room
+from edgectl.store import commands
 from edgectl.store.errors import store_error
 from edgectl.store.keeping import Keeping, tidy
 from edgectl.store.opening import migrate, migrations
@@ -96,6 +97,17 @@ class SimStore:
 
     def summary(self) -> Future[OutboxSummary]:
         return self._ask(self._file.summary)
+
+    # --- CommandBook --------------------------------------------------------------------------------------------------
+
+    def commands(self) -> Sequence[KeptCommand]:
+        return self._file.commands()
+
+    def begin_command(self, command: KeptCommand, now: Instant) -> Future[None]:
+        return self._submit(lambda: commands.begin(self._connection, command, now))
+
+    def finish_command(self, command_id: str, answer: bytes) -> Future[None]:
+        return self._submit(lambda: commands.finish(self._connection, command_id, answer))
 
     # --- LedgerReader -------------------------------------------------------------------------------------------------
 

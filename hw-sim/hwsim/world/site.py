@@ -258,6 +258,7 @@ class World:
             memory=self.memory,
             epoch=store.epoch,
             clock=self.clock,
+            is_clock_synchronised=lambda: True,
             ids=SeededIds(self.rng),
             random=random.Random(self.rng.random()),
             transport=lambda _settings: SimTransport(self.loop, self.broker),

@@ -197,6 +197,7 @@ class Yard:
             memory=self.memory,
             epoch=store.epoch,
             clock=self.clock,
+            is_clock_synchronised=lambda: True,
             ids=SeededIds(random.Random(5 + self._starts)),
             random=random.Random(6),
             transport=lambda _settings: SimTransport(self.loop, self.broker),

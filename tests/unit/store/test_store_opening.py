@@ -236,6 +236,7 @@ def test_released_schema_files_are_frozen() -> None:
     assert digests == {
         1: "564b18e56d5d04500b460fae583356a807d55e27eab74d2092b0f731d99a8532",
         2: "317a7a90617a7a6ac77ad066bbcc62a8eac4b232320841de267607a138514af4",
+        3: "6aed04ff8d924c01910b217ac35e0fe67ba74b3ed7eb872cce7d944e33a0c85e",
     }
 
 

@@ -16,6 +16,7 @@ from edgectl.domain.decisions import PublishState
 from edgectl.domain.events import Event, InputRefused, PublishRefused, ReceiptReceived, UplinkChanged
 from edgectl.domain.ids import SiteId
 from edgectl.domain.settings import MqttSettings
+from edgectl.domain.time import iso
 from edgectl.uplink import Listener, Message, Uplink, Will
 from edgectl.uplink.uplink import REFUSALS_PER_SECOND
 from hwsim.world.clock import VirtualClock
@@ -414,8 +415,8 @@ def test_a_retained_command_is_answered_with_a_refusal() -> None:
         site.broker.come_up()
         body = {
             "id": "c1",
-            "issued_at": "2020-01-01T00:00:00Z",
-            "expires_at": "2999-01-01T00:00:00Z",
+            "issued_at": iso(site.clock.now().utc_ms),
+            "expires_at": iso(site.clock.now().utc_ms + 60_000),
             "actor": "ops",
             "args": {},
         }
