@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from typing import TYPE_CHECKING
 
+from edgectl.domain.time import iso
 from hwsim.world.faults import Excuse, Play, fault
 
 if TYPE_CHECKING:
@@ -81,6 +83,27 @@ async def delivered_twice(world: World, rng: random.Random, seconds: float) -> N
     world.broker.duplicates = 0.5
     await asyncio.sleep(seconds)
     world.broker.duplicates = 0.0
+
+
+WISHES_MA = (0, 1, 5_999, 6_000, 20_000, 60_000, 1_000_000_000, 2**63, -16_000)
+
+
+@fault("the backend sets limits: none at all, next to nothing, more than there is, less than nothing", 55, 58, lasts_s=(20, 120))
+async def backend_limits(world: World, rng: random.Random, seconds: float) -> None:
+    now = world.clock.now()
+    target = rng.choice([{"circuit": "grid"}, {"circuit": "hall"}, {"charger": rng.choice(world.stations).identity}])
+    command = {
+        "id": f"limit-{now.utc_ms}",
+        "issued_at": iso(now.utc_ms),
+        "expires_at": iso(now.utc_ms + 10_000),
+        "actor": "tester",
+        "args": {**target, "current_ma": rng.choice(WISHES_MA), "for_s": max(1, round(seconds))},
+    }
+    topic, payload = "edgectl/v1/sim/cmd/set-limit", json.dumps(command).encode()
+    world.broker.publish(topic, payload)
+    await asyncio.sleep(seconds)
+    world.broker.publish(topic, payload)  # long expired
+    await asyncio.sleep(1)
 
 
 # --- the gateway --------------------------------------------------------------------------------------------------------

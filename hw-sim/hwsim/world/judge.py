@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from hwsim.world.site import World
 
 BROKEN_COUNT_MAX = 50
+COUNT_EVERY_S = 300.0
+TASKS_GROWTH_COUNT = 30
+"""Between one fifth of a run and another, the most running tasks may differ by so much: links come and go (L4)."""
 DAMAGE_MAX = 0.05
 """Of one event while all obey."""
 GRACE_S = 60.0
@@ -47,6 +51,7 @@ class Judge:
         self._awaits: dict[str, float] = {}
         self._overdue: set[str] = set()
         self._advanced_s = -1.0
+        self._task_counts: list[int] = []
 
     def broken(self, words: str) -> None:
         found = self._world.report.broken
@@ -124,13 +129,16 @@ class Judge:
             self._awaits.pop(charger, None)
 
     def _check_commanded(self, orders: Sequence[SetLimit], now: Instant) -> None:
-        """What is commanded fits what other load leaves (S1); without a meter nobody is told more than his fallback (S3)."""
+        """What is commanded fits what other load leaves (S1); without a meter nobody is told more than his fallback (S3); what
+        comes from outside only narrows (S8)."""
         world = self._world
         if world.daemon is None:
             return
         for circuit in world.daemon.controller.circuits(now):
+            if not circuit.allowed_ma.fits(circuit.limit_ma):
+                self.broken(f"{circuit.id}: {circuit.allowed_ma} is allowed, more than the file's {circuit.limit_ma}")
             if circuit.mode == Mode.METERED.value:
-                room = (circuit.limit_ma - circuit.background_ma - circuit.silent_ma).at_least(Phases.uniform(0))
+                room = (circuit.allowed_ma - circuit.background_ma - circuit.silent_ma).at_least(Phases.uniform(0))
                 if not circuit.commanded_ma.fits(room):
                     self.broken(f"{circuit.id}: commanded {circuit.commanded_ma} does not fit {room}")
             elif circuit.mode == Mode.SAFE.value and circuit.fed_by is None:
@@ -147,6 +155,8 @@ class Judge:
         if now_s - self._advanced_s < 1.0:
             return
         self._advanced_s = now_s
+        if now_s >= len(self._task_counts) * COUNT_EVERY_S:
+            self._task_counts.append(len(asyncio.all_tasks(self._world.loop)))
         self._check_leases(now_s)
         for name, since_s in list(self._awaits.items()):
             if now_s - since_s > FIRST_LIMIT_S:
@@ -203,7 +213,16 @@ class Judge:
             if meter.reason:
                 self.broken(f"{meter.id}: {meter.reason}")
 
+    def _check_tasks(self) -> None:
+        fifth = len(self._task_counts) // 5
+        if not fifth:
+            return
+        early_count, late_count = max(self._task_counts[fifth : 2 * fifth]), max(self._task_counts[-fifth:])
+        if late_count > early_count + TASKS_GROWTH_COUNT:
+            self.broken(f"{late_count} tasks at the end, {early_count} after a fifth")
+
     def finish(self) -> None:
+        self._check_tasks()
         report = self._world.report
         for name, circuit in self._world.depot.circuits.items():
             breaker, obeyed = circuit.breaker, self._obeyed[name]
