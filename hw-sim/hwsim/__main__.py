@@ -42,6 +42,12 @@ def main() -> int:
     hostile = commands.add_parser("commands", help="hostile commands over MQTT; none may be carried out")
     hostile.add_argument("--count", type=int, default=10_000)
     hostile.add_argument("--seed", type=int, default=1)
+    uplink = commands.add_parser(
+        "uplink-faults", help="real gateway, broker, backend and database under kills, cuts and full disks"
+    )
+    uplink.add_argument("--faults", type=int, default=2_000)
+    uplink.add_argument("--records", type=int, default=100_000)
+    uplink.add_argument("--seed", type=int, default=1)
     station = commands.add_parser(
         "station", help="one charger against any OCPP server", formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -74,6 +80,10 @@ def main() -> int:
         from hwsim.campaigns.meter_bus import play_meters
 
         return play_meters(arguments.transactions, arguments.seed, arguments.fault_share, arguments.comparison)
+    if arguments.command == "uplink-faults":
+        from hwsim.campaigns.uplink.campaign import play_uplink_faults
+
+        return play_uplink_faults(arguments.faults, arguments.records, arguments.seed)
     if arguments.command == "world":
         return simulate(arguments.seed, arguments.seeds, arguments.hours, faults=arguments.faults)
     from hwsim.demo import run_demo
