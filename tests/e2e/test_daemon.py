@@ -39,6 +39,7 @@ async def test_a_session_from_boot_to_receipt(folder: Path) -> None:
         assert depot.evse()["reason"]["cause"] == "circuit"
         backend = depot.backend()
         backend.backend.sends_receipts = False
+        await depot.until(backend.is_listening.is_set, "the backend listens")
         depot.unplug()
         await depot.until(lambda: depot.stations[0].closed_transactions == 1, "the stop is acknowledged")
         await depot.until(lambda: depot.rows("SELECT sent_count FROM outbox WHERE stream = 'billing'") == [(1,)], "sent and kept")
@@ -301,8 +302,10 @@ async def test_what_a_damaged_ledger_owed_reaches_the_backend_after_a_salvage(fo
     async with Depot(folder) as depot, Mosquitto(folder, more=[]) as broker:
         depot.mqtt_port = broker.port
         depot.write_site()
-        backend = depot.backend().backend
+        listener = depot.backend()
+        backend = listener.backend
         backend.sends_receipts = False
+        await depot.until(listener.is_listening.is_set, "the backend listens")
         await depot.start()
         await depot.connected()
         depot.plug()
