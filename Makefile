@@ -16,7 +16,8 @@ help:
 	@echo "make test    all tests (ARGS=\"-k outbox\" for some)"
 	@echo "make lint    format, lint, types, imports, the unit's exposure"
 	@echo "make bench   the measurements"
-	@echo "make campaign  100,000 charging histories, 1,000,000 mutated frames, 10,000 hostile commands, 1,000,000 meter reads, 2,000 faults of the uplink; a slice of each is in make test"
+	@echo "make campaign  100,000 charging histories, 1,000,000 mutated frames, 10,000 hostile commands, 1,000,000 meter reads, 2,000 faults of"
+	@echo "               the uplink, 2,000 deaths, 1,000 power cuts; a slice of each is in make test"
 	@echo "make lock    resolve pyproject.toml into the lock files anew, versions kept (UPGRADE=--upgrade for new ones)"
 	@echo "make clean   remove what was fetched and made"
 
@@ -43,6 +44,8 @@ campaign:
 	@.venv/bin/python -m hwsim commands --count 10000
 	@.venv/bin/python -m hwsim meters --transactions 1000000
 	@.venv/bin/python -m hwsim uplink-faults --faults 2000 --records 100000
+	@.venv/bin/python -m hwsim crashes --count 2000
+	@.venv/bin/python -m hwsim cuts --count 1000
 
 # Versions younger than a week are passed over: most bad releases are found out by then.
 lock:

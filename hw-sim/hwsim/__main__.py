@@ -48,6 +48,13 @@ def main() -> int:
     uplink.add_argument("--faults", type=int, default=2_000)
     uplink.add_argument("--records", type=int, default=100_000)
     uplink.add_argument("--seed", type=int, default=1)
+    crashes = commands.add_parser("crashes", help="the real daemon killed (-9) over real sockets while chargers do sessions")
+    crashes.add_argument("--count", type=int, default=2_000)
+    crashes.add_argument("--seed", type=int, default=1)
+    crashes.add_argument("--store", action="store_true", help="the ledger's process alone, without sockets")
+    cuts = commands.add_parser("cuts", help="the real ledger after power cuts at recorded moments, un-synced sectors lost")
+    cuts.add_argument("--count", type=int, default=1_000)
+    cuts.add_argument("--seed", type=int, default=1)
     station = commands.add_parser(
         "station", help="one charger against any OCPP server", formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -74,6 +81,14 @@ def main() -> int:
         from hwsim.campaigns.fuzz import run_fuzz
 
         return run_fuzz(arguments.frames, arguments.seed)
+    if arguments.command == "crashes":
+        from hwsim.campaigns.crashes import run_crashes, run_store_crashes
+
+        return (run_store_crashes if arguments.store else run_crashes)(arguments.count, arguments.seed)
+    if arguments.command == "cuts":
+        from hwsim.campaigns.power_cuts import run_cuts
+
+        return run_cuts(arguments.count, arguments.seed)
     if arguments.command == "fault":
         return play_faults(arguments.name, arguments.seed, is_list=arguments.list)
     if arguments.command == "meters":

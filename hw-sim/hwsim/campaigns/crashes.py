@@ -1,0 +1,413 @@
+"""The real daemon killed by the thousand while chargers do sessions: ``python -m hwsim crashes --count 2000 --seed 1``.
+
+Each life of the daemon is a process of its own (``edgectl.app.run``: sockets, SQLite, all of it) on one site file and one data
+directory. It is killed with SIGKILL: at random, while it starts, or by itself at the nth pass of one of its narrow windows.
+Chargers speak OCPP 1.6 over real WebSockets, as fast as they are answered, and tell again what was not answered.
+After every death the ledger is held against what they had been told; at the end everything must be there, once.
+
+``--store`` kills the ledger's process alone, with four callers at once and no sockets: more deaths a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import os
+import random
+import signal
+import socket
+import sqlite3
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.typing import Subprotocol
+
+from edgectl.store import LedgerFile
+from hwsim.campaigns.charger import Charger, Note, speak_16
+from hwsim.campaigns.keeping import Told, judge, keep, open_ledger
+from hwsim.campaigns.promises import BrokenPromiseError, promise, quiet_logs
+
+WINDOWS = ("ledger-before-commit", "ledger-after-commit", "ledger-before-callback")
+DAEMON_WINDOWS = (*WINDOWS, "reply-after-commit")
+CHARGERS = 3
+START_S = 60.0
+"""A bound for a start on a machine that does much else; it takes a quarter of a second."""
+ANSWER_S = 15.0
+_SITE = """
+site: {{id: crashes}}
+circuits: {{grid: {{limit: 200 A}}}}
+charger_defaults: {{current: 6 A .. 32 A, fallback: 6 A, fallback_verified: true}}
+chargers: {{{chargers}}}
+ocpp:
+  listeners: [{{address: "127.0.0.1:{port}", security_profile: 0}}]
+authorization: {{offline: anyone}}
+mqtt:
+web:
+"""
+
+
+def context() -> ForkServerContext:
+    """Children are forked from a clean server that has the daemon loaded: a start costs a quarter of what it else would."""
+    made = multiprocessing.get_context("forkserver")
+    made.set_forkserver_preload(["edgectl.app", "hwsim.campaigns.keeping"])
+    return made
+
+
+# --- the daemon -----------------------------------------------------------------------------------------------------------
+
+
+def run_crashes(count: int, seed: int) -> int:
+    """Kill the daemon ``count`` times and print what became of it; 1 when something is lost or there twice."""
+    began_s = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        site = CrashSite(Path(folder), random.Random(seed))
+        try:
+            with quiet_logs():
+                asyncio.run(site.run(count))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is what this looks for
+            if not isinstance(error, BrokenPromiseError):
+                traceback.print_exc()
+            print(f"seed {seed} after {site.deaths.total()} deaths FAILED: {error}", file=sys.stderr)
+            print(site.log.read_text(errors="replace")[-3_000:] if site.log.exists() else "", file=sys.stderr)
+            return 1
+    deaths = ", ".join(f"{name} {number}" for name, number in sorted(site.deaths.items()))
+    print(
+        f"deaths {count}  seed {seed}  ({deaths})  sessions {site.session_count}  acknowledged {site.acknowledged_count}"
+        f"  told again {site.repeat_count}  lost 0  doubled 0  {count / max(1e-9, time.perf_counter() - began_s):.1f}/s"
+    )
+    return 0
+
+
+class CrashSite:
+    """One site with its chargers, through all lives of its daemon."""
+
+    def __init__(self, folder: Path, rng: random.Random) -> None:
+        self._rng = rng
+        self._data = folder / "data"
+        self._file = folder / "site.yaml"
+        self.log = folder / "daemon.log"
+        self._socket = folder / "api.sock"
+        self._port = _free_port()
+        self._context = context()
+        self.deaths: Counter[str] = Counter()
+        self._manners = _rounds(rng, (*DAEMON_WINDOWS, "at random", "at random", "while it starts"))
+        self.drivers = [_Driver(f"CP-{n}", self._port, random.Random(rng.random())) for n in range(1, CHARGERS + 1)]
+        chargers = ", ".join(f"{driver.name}: {{circuit: grid}}" for driver in self.drivers)
+        self._file.write_text(_SITE.format(chargers=chargers, port=self._port))
+
+    @property
+    def session_count(self) -> int:
+        return sum(len(driver.charger.transactions) for driver in self.drivers)
+
+    @property
+    def acknowledged_count(self) -> int:
+        return sum(driver.answered_count for driver in self.drivers)
+
+    @property
+    def repeat_count(self) -> int:
+        return sum(driver.repeat_count for driver in self.drivers)
+
+    async def run(self, count: int) -> None:
+        tasks = [asyncio.create_task(driver.run()) for driver in self.drivers]
+        try:
+            while self.deaths.total() < count:
+                await self._one_life()
+                await asyncio.to_thread(self._judge, is_final=False)
+            for driver in self.drivers:
+                driver.begins_new = False
+            process = await self._start("")
+            await self._until(lambda: all(driver.is_done for driver in self.drivers), process, "all is told and answered")
+            process.terminate()
+            await asyncio.to_thread(process.join, 15)
+            promise(process.exitcode == 0, f"the daemon ended with {process.exitcode}")
+            await asyncio.to_thread(self._judge, is_final=True)
+        finally:
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+        for one in ended:
+            if isinstance(one, Exception):
+                raise one
+
+    async def _one_life(self) -> None:
+        manner = next(self._manners)
+        if manner in DAEMON_WINDOWS:
+            nth = self._rng.choice((1, 2, 3, 10, 30))
+            process = await self._start(f"{manner}:{nth}", waits=False)
+            await self._until(lambda: not process.is_alive(), process, f"dies at {manner} {nth}", is_alive=False)
+        else:
+            process = await self._start("", waits=manner == "at random")
+            await asyncio.sleep(self._rng.uniform(0, 0.4))
+            process.kill()
+        await asyncio.to_thread(process.join, 15)
+        promise(process.exitcode == -signal.SIGKILL, f"the daemon ended by itself with {process.exitcode}")
+        self.deaths[manner] += 1
+
+    async def _start(self, window: str, *, waits: bool = True) -> BaseProcess:
+        process = self._context.Process(target=_live, args=(self._file, self._data, self._socket, self.log, window), daemon=True)
+        process.start()
+        if waits:
+            before = self.acknowledged_count
+            await self._until(lambda: self.acknowledged_count > before or self._is_quiet(), process, "it answers")
+        return process
+
+    def _is_quiet(self) -> bool:
+        return all(driver.is_done for driver in self.drivers)
+
+    async def _until(self, holds: Any, process: BaseProcess, what: str, *, is_alive: bool = True) -> None:
+        deadline = time.monotonic() + START_S
+        while not holds():
+            promise(time.monotonic() < deadline, f"not within {START_S:g} s: {what}")
+            promise(process.is_alive() or not is_alive, f"it ended with {process.exitcode} before: {what}")
+            for driver in self.drivers:
+                promise(not driver.broken, driver.broken)
+            await asyncio.sleep(0.01)
+
+    def _judge(self, *, is_final: bool) -> None:
+        """Between two lives: what was acknowledged is there, once."""
+        path = self._data / "ledger.db"
+        if not path.exists():
+            promise(not self.acknowledged_count, "there is no ledger")
+            return
+        promise(not list(self._data.glob("*.damaged-*")), "the ledger was set aside as damaged")
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            has_tables = connection.execute("SELECT COUNT(*) FROM sqlite_master WHERE name = 'bill'").fetchone()[0]
+            if not has_tables:
+                promise(not self.acknowledged_count, "the ledger is empty")
+                return
+            sessions = connection.execute("SELECT charger, transaction_ref, id FROM session").fetchall()
+            bills = {
+                record_id: json.loads(body)["session"]
+                for record_id, body in connection.execute("SELECT record_id, body FROM bill ORDER BY rev")
+            }
+        known = {(charger, reference): session_id for charger, reference, session_id in sessions}
+        promise(len(known) == len(sessions), "two sessions of one transaction")
+        for driver in self.drivers:
+            driver.judge(known, bills)
+        promise(len(sessions) <= self.session_count, f"{len(sessions)} sessions of {self.session_count} transactions")
+        if is_final:
+            promise(len(sessions) == len(bills) == self.session_count, f"{len(sessions)} sessions, {len(bills)} billed")
+            with LedgerFile(path) as file:
+                report = file.verify_chain()
+            promise(report.is_intact, f"the chain is broken at {report.first_broken_seq}: {report.why}")
+
+
+class _Driver:
+    """One charger that has a session as soon as the last is told."""
+
+    def __init__(self, name: str, port: int, rng: random.Random) -> None:
+        self.name = name
+        self._port = port
+        self._rng = rng
+        self.charger = Charger(speak_16, {1: 1_000, 2: 50_000})
+        self.begins_new = True
+        self.answered_count = self.repeat_count = 0
+        self.broken = ""
+        self._stopped: set[int] = set()
+        """Numbers of transactions whose stop was acknowledged."""
+        self._has_booted = False
+        self._sent_count = 0
+
+    @property
+    def is_done(self) -> bool:
+        return not self.charger.queue and not self.charger.running and not self.begins_new
+
+    async def run(self) -> None:
+        while True:
+            with suppress(OSError, InvalidHandshake, ConnectionClosed, TimeoutError):
+                url = f"ws://127.0.0.1:{self._port}/{self.name}"
+                async with connect(url, subprotocols=[Subprotocol("ocpp1.6")], proxy=None, close_timeout=0.2) as link:
+                    await self._talk(link)
+            await asyncio.sleep(0.03)
+
+    async def _talk(self, link: ClientConnection) -> None:
+        if not self._has_booted:
+            await self._call(link, "BootNotification", {"chargePointVendor": "V", "chargePointModel": "M"})
+            self._has_booted = True
+        while True:
+            if not self.charger.queue:
+                self._go_on()
+            if self.charger.queue:
+                await self._deliver(link, self.charger.queue[0])
+            else:
+                await self._call(link, "Heartbeat", {})
+                await asyncio.sleep(0.05)
+
+    def _go_on(self) -> None:
+        now_ms = time.time_ns() // 1_000_000
+        charger = self.charger
+        for evse_number in charger.registers:
+            running = charger.running.get(evse_number)
+            if running is None:
+                if self.begins_new:
+                    charger.begin(evse_number, "04A1", now_ms)
+            elif running.note_count < 3:
+                charger.measure(evse_number, self._rng.randrange(20), now_ms)
+            else:
+                charger.end(evse_number, self._rng.randrange(20), now_ms)
+
+    async def _deliver(self, link: ClientConnection, note: Note) -> None:
+        action, payload = speak_16(note)
+        self.repeat_count += bool(note.first_id)
+        note.first_id = note.first_id or f"m{self._sent_count}"
+        answer = await self._call(link, action, payload)
+        if note.what == "start":
+            note.transaction.issued.add(str(answer["transactionId"]))
+            if len(note.transaction.issued) > 1:
+                self.broken = f"{self.name}: one start is two transactions: {note.transaction.issued}"
+        elif note.what == "stop":
+            self._stopped.add(note.transaction.number)
+        self.answered_count += note.what != "values"
+        self.charger.queue.popleft()
+
+    async def _call(self, link: ClientConnection, action: str, payload: dict[str, Any]) -> dict[str, Any]:
+        self._sent_count += 1
+        message_id = f"m{self._sent_count}"
+        await link.send(json.dumps([2, message_id, action, payload]))
+        async with asyncio.timeout(ANSWER_S):
+            while True:
+                frame = json.loads(await link.recv())
+                if frame[0] == 2:
+                    await link.send(json.dumps([3, frame[1], _ANSWERS.get(frame[2], {"status": "Accepted"})]))
+                elif frame[0] == 3 and frame[1] == message_id:
+                    return dict(frame[2])
+                elif frame[0] == 4 and frame[1] == message_id:
+                    self.broken = f"{self.name}: {action} was refused: {frame}"
+                    raise TimeoutError
+
+    def judge(self, sessions: dict[tuple[str, str], str], bills: dict[str, dict[str, Any]]) -> None:
+        for one in self.charger.transactions:
+            if one.issued_id is None:
+                continue
+            session = sessions.get((self.name, one.issued_id))
+            promise(session is not None, f"{self.name}: transaction {one.issued_id} was acknowledged and is lost")
+            if one.number in self._stopped:
+                bill = bills.get(str(session))
+                promise(bill is not None, f"{self.name}: the end of {one.issued_id} was acknowledged and is not billed")
+                told = (bill or {}).get("meter_start_wh"), (bill or {}).get("meter_stop_wh"), (bill or {}).get("energy_wh")
+                stop_wh = one.stop_wh or 0
+                wanted = (one.start_wh, stop_wh, stop_wh - one.start_wh)
+                promise(told == wanted, f"{self.name}: {one.issued_id} is billed as {told} and was {wanted}")
+
+
+_ANSWERS: dict[str, dict[str, Any]] = {
+    "GetConfiguration": {"configurationKey": [], "unknownKey": []},
+    "GetLocalListVersion": {"listVersion": 0},
+    "GetCompositeSchedule": {"status": "Rejected"},
+    "DataTransfer": {"status": "UnknownVendorId"},
+}
+
+
+def _live(file: Path, data: Path, socket_path: Path, log: Path, window: str) -> None:
+    """The child: the daemon until it is killed."""
+    from edgectl.app import run
+
+    with log.open("ab") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    sys.exit(run(file, data, socket_path, fault=_deadly(window)))
+
+
+# --- the store alone ------------------------------------------------------------------------------------------------------
+
+
+def run_store_crashes(count: int, seed: int) -> int:
+    """Kill the ledger's process ``count`` times; 1 when something acknowledged is lost or there twice."""
+    began_s = time.perf_counter()
+    rng = random.Random(seed)
+    manners = _rounds(rng, (*WINDOWS, "at random"))
+    deaths: Counter[str] = Counter()
+    told = Told()
+    records = 0
+    made = context()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ledger.db"
+        for number in range(count):
+            manner = next(manners)
+            nth = rng.choice((1, 2, 3, 10, 60))
+            if number % 40 == 0:  # what is judged again and again is not to grow without end
+                for old in path.parent.glob("ledger.db*"):
+                    old.unlink()
+                told = Told()
+            try:
+                with quiet_logs():
+                    live_once(made, path, f"r{number}", told, manner=manner, nth=nth, after=rng.randint(1, 120))
+                    records = judge(path, told)
+            except BrokenPromiseError as error:
+                print(f"seed {seed} death {number + 1} ({manner}) FAILED: {error}", file=sys.stderr)
+                return 1
+            deaths[manner] += 1
+    shown = ", ".join(f"{name} {number}" for name, number in sorted(deaths.items()))
+    print(
+        f"deaths of the store {count}  seed {seed}  ({shown})  records at the end {records}  lost 0  doubled 0  "
+        f"{count / max(1e-9, time.perf_counter() - began_s):.1f}/s"
+    )
+    return 0
+
+
+def live_once(made: ForkServerContext, path: Path, run: str, told: Told, *, manner: str, nth: int, after: int) -> None:
+    """One life of the ledger's process: killed in its window, or from here after it has told so many things."""
+    receiver, sender = made.Pipe(duplex=False)
+    window = "" if manner == "at random" else f"{manner}:{nth}"
+    process = made.Process(target=_keep, args=(path, run, sender, window), daemon=True)
+    process.start()
+    sender.close()
+    heard = 0
+    with suppress(EOFError, OSError):
+        while True:
+            told.hear(receiver.recv())
+            heard += 1
+            if not window and heard == after:
+                process.kill()
+    process.join(30)
+    promise(process.exitcode == -signal.SIGKILL, f"the process ended with {process.exitcode}")
+
+
+def _keep(path: Path, run: str, sender: Any, window: str) -> None:
+    import threading
+
+    lock = threading.Lock()
+
+    def tell(word: str) -> None:
+        with lock:
+            sender.send(word)
+
+    with quiet_logs():
+        keep(open_ledger(path, run, _deadly(window)), run, 2_000, tell)
+
+
+def _rounds(rng: random.Random, manners: Sequence[str]) -> Iterator[str]:
+    """Each as often as it stands there, in an order of its own each time."""
+    while True:
+        yield from rng.sample(manners, len(manners))
+
+
+def _deadly(window: str) -> Any:
+    """A fault hook that ends the process at the nth pass of a window, ``NAME:N``."""
+    name, _, nth = window.partition(":")
+    passed: Counter[str] = Counter()
+
+    def fault(here: str) -> None:
+        passed[here] += 1
+        if here == name and passed[here] == int(nth):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return fault
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
