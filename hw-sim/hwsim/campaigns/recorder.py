@@ -11,6 +11,7 @@ import _sqlite3
 import ctypes
 import sqlite3
 import threading
+from collections.abc import Callable
 from ctypes import CFUNCTYPE, POINTER, Structure, c_char_p, c_int, c_int64, c_void_p, cast, string_at
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,8 @@ class Recorder:
 
     def __init__(self) -> None:
         self.log: list[Entry] = []
+        self.refuse: Callable[[Entry], int] = lambda _: _OK
+        """Asked before each write, truncation and sync: SQLite's code for what goes wrong instead (10: I/O error, 13: full)."""
         self._lock = threading.Lock()
         self._names: dict[int, str] = {}
         self._tables: dict[int, tuple[_Methods, Any, Any, Any]] = {}
@@ -99,6 +102,17 @@ class Recorder:
         with self._lock:
             self.log.append(entry)
 
+    def _do(self, entry: Entry, act: Callable[[], int]) -> int:
+        code = self.refuse(entry)
+        if code != _OK:
+            return code
+        if entry.what != "sync":
+            self._note(entry)
+            return int(act())
+        code = int(act())
+        self._note(entry)  # not before it has returned
+        return code
+
     def _open(self, _vfs: int, name: int | None, file: int, flags: int, flags_out: Any) -> int:
         code = int(self._system_open(cast(self._system, c_void_p), name, file, flags, flags_out))
         methods = cast(file, POINTER(c_void_p))
@@ -120,17 +134,14 @@ class Recorder:
             write, truncate, sync = _WRITE(own.write), _TRUNCATE(own.truncate), _SYNC(own.sync)
 
             def on_write(file: int, data: int, size: int, offset: int) -> int:
-                self._note(Entry("write", self._names[file], offset, string_at(data, size)))
-                return int(write(file, data, size, offset))
+                entry = Entry("write", self._names[file], offset, string_at(data, size))
+                return self._do(entry, lambda: write(file, data, size, offset))
 
             def on_truncate(file: int, size: int) -> int:
-                self._note(Entry("truncate", self._names[file], size))
-                return int(truncate(file, size))
+                return self._do(Entry("truncate", self._names[file], size), lambda: truncate(file, size))
 
             def on_sync(file: int, flags: int) -> int:
-                code = int(sync(file, flags))
-                self._note(Entry("sync", self._names[file]))  # not before it has returned
-                return code
+                return self._do(Entry("sync", self._names[file]), lambda: sync(file, flags))
 
             mine = _WRITE(on_write), _TRUNCATE(on_truncate), _SYNC(on_sync)
             own.write, own.truncate, own.sync = (cast(one, c_void_p) for one in mine)
