@@ -62,8 +62,12 @@ class OutboxRow:
 @dataclass(frozen=True, slots=True)
 class OutboxSummary:
     backlog_count: int
+    """Of billing and events."""
     parked_count: int
     oldest_utc_ms: int | None
+    telemetry_count: int = 0
+    """Blocks that wait, apart from the backlog: they may be late, and the oldest may be missing."""
+    telemetry_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,7 @@ def compose_mqtt(mqtt: MqttKeys) -> MqttSettings | None:
             if keys.public_key is not None
         ),
         clock=mqtt.clock,
+        packs_telemetry=mqtt.pack_telemetry,
     )
 
 

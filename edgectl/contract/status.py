@@ -22,7 +22,7 @@ class Status(Struct, kw_only=True):
     since: Moment | None
     """Since when it is online or offline, by its own clock."""
     backlog: Count | None
-    """Records that wait for a receipt, of all streams."""
+    """Records of billing and events that wait for a receipt."""
     oldest_unacked_s: Count | None
     """For how long the oldest of them has waited."""
     nonce: Id | None

@@ -35,6 +35,7 @@ from edgectl.core.scales import ScaleWatch
 from edgectl.core.sessions import RegisterWatch, Sessions, Source
 from edgectl.core.signed.book import SignedBook
 from edgectl.core.tariffs.book import PriceBook
+from edgectl.core.telemetry import TelemetryBook
 from edgectl.core.waking import Wake
 from edgectl.domain.decisions import (
     Acknowledge,
@@ -183,6 +184,7 @@ class Controller:
             site, self._chargers, self._balancing, self._drills, self._setups, self._alarms, heartbeat_s, now
         )
         self._publishing = StatePublishing()
+        self._telemetry = TelemetryBook()
         self._stepped_mono_ms = now.mono_ms - STEP_MS
         self._counters: Counter[str] = Counter()
         self._uplink = Uplink(is_connected=False, detail="not connected yet")
@@ -543,6 +545,7 @@ class Controller:
             is_over = circuit.over_limit_ms(now) >= OVER_LIMIT_ALARM_MS
             decisions += self._alarms.set("circuit-over-limit", circuit.circuit.id, is_over, "measured above its limit", now)
         told = self._publishing.changes(self._balancing, self._sessions, now)
+        decisions += self._telemetry.sample(self._balancing, self._sessions, now)
         return [*decisions, *self._history.changes(self._balancing, now), *told]
 
     def _watch_proof(self, now: Instant) -> list[Decision]:

@@ -160,6 +160,19 @@ class LimitKept:
 
 
 @dataclass(frozen=True, slots=True)
+class TelemetryKept:
+    """A block of measurements, owed to the backend for as long as there is room."""
+
+    kind: str
+    """``evse``, ``meter`` or ``circuit``."""
+    from_utc_ms: UtcMillis
+    to_utc_ms: UtcMillis
+    body: dict[str, object] = field(hash=False)
+    """``things``, ``thing``, ``offset_ms`` and ``columns`` of the contract."""
+    durability: Durability = Durability.TELEMETRY
+
+
+@dataclass(frozen=True, slots=True)
 class ReceiptKept:
     """The backend has these; their outbox rows may go."""
 
@@ -255,6 +268,7 @@ Record: TypeAlias = (
     | ReceiptKept
     | ParkKept
     | ReplayKept
+    | TelemetryKept
 )
 
 

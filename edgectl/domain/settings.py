@@ -194,6 +194,8 @@ class MqttSettings:
     """Who may command, and what; empty: everybody the broker lets, everything."""
     command_keys: tuple[CommandKey, ...] = ()
     clock: ClockNeed = ClockNeed.SYNCHRONISED
+    packs_telemetry: bool = False
+    """Blocks of telemetry travel as zstd, with the content type that says so."""
 
 
 @dataclass(frozen=True, slots=True)

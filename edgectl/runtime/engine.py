@@ -155,8 +155,11 @@ class Engine:
             # What was said to be stored must be stored first, and so must what a repeated message relies on.
             waiting, at_once = dependent, []
         else:
-            waiting = [decision for decision in dependent if records and not isinstance(decision, Reply)]
-            at_once = [decision for decision in dependent if not records or isinstance(decision, Reply)]
+            # Telemetry waits for company on its way to the disk; a state that is new must not wait with it.
+            is_owed = any(record.durability is not Durability.TELEMETRY for record in records)
+            late = WakeUplink if records and not is_owed else PublishState | WakeUplink if records else ()
+            waiting = [decision for decision in dependent if isinstance(decision, late)]
+            at_once = [decision for decision in dependent if not isinstance(decision, late)]
         self._release(at_once, now)
         if records or waiting:
             self._commit(records, waiting, now)

@@ -14,6 +14,7 @@ from typing import Final
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis
 from edgectl.ports import Room
+from edgectl.store import telemetry
 from edgectl.store.anchor import Anchor, write_anchor
 
 STEP_BILLS: Final = 20
@@ -120,6 +121,9 @@ def _let_go_of_bills(connection: sqlite3.Connection, newest_seq: int, before_utc
 
 
 def _evict(connection: sqlite3.Connection) -> int:
+    blocks = telemetry.let_go(connection, telemetry.STEP_ROWS)  # what nobody has fetched, before what explains a limit
+    if blocks:
+        return blocks
     for table in _TELEMETRY:
         statement = f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} ORDER BY id LIMIT ?)"  # noqa: S608 - names above
         count = connection.execute(statement, (STEP_TELEMETRY,)).rowcount

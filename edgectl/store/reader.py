@@ -94,9 +94,10 @@ class LedgerFile:
         return self._meta("epoch")
 
     def rows(self, stream: str, after_seq: int, limit: int) -> Sequence[OutboxRow]:
-        """Owed and not parked, in order."""
+        """Owed and not parked, in the order in which they are to be sent: telemetry the newest first."""
+        order = "seq DESC" if stream == "telemetry" else "seq"
         found = self._all(
-            f"SELECT {_ROW} FROM outbox WHERE stream = ? AND seq > ? AND parked_utc_ms IS NULL ORDER BY seq LIMIT ?",  # noqa: S608
+            f"SELECT {_ROW} FROM outbox WHERE stream = ? AND seq > ? AND parked_utc_ms IS NULL ORDER BY {order} LIMIT ?",  # noqa: S608
             (stream, after_seq, limit),
         )
         return [OutboxRow(*row) for row in found]
@@ -111,11 +112,13 @@ class LedgerFile:
         return [ParkedRow(OutboxRow(*row), reason, at_utc_ms) for *row, reason, at_utc_ms in found]
 
     def summary(self) -> OutboxSummary:
-        """Parked rows are counted apart; the oldest is the one that has been owed longest."""
+        """Parked rows and telemetry are counted apart; the oldest is the one that has been owed longest."""
         (row,) = self._all(
-            "SELECT (SELECT COUNT(*) FROM outbox WHERE parked_utc_ms IS NULL),"
+            "SELECT (SELECT COUNT(*) FROM outbox WHERE parked_utc_ms IS NULL AND stream <> 'telemetry'),"
             " (SELECT COUNT(*) FROM outbox WHERE parked_utc_ms IS NOT NULL),"
-            " (SELECT created_utc_ms FROM outbox WHERE parked_utc_ms IS NULL ORDER BY seq LIMIT 1)",
+            " (SELECT created_utc_ms FROM outbox WHERE parked_utc_ms IS NULL AND stream <> 'telemetry' ORDER BY seq LIMIT 1),"
+            " (SELECT COUNT(*) FROM outbox WHERE parked_utc_ms IS NULL AND stream = 'telemetry'),"
+            " (SELECT COALESCE(SUM(LENGTH(body)), 0) FROM outbox WHERE stream = 'telemetry')",
             (),
         )
         return OutboxSummary(*row)

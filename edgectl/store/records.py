@@ -27,10 +27,11 @@ from edgectl.domain.records import (
     ReplayKept,
     Session,
     SessionKept,
+    TelemetryKept,
 )
 from edgectl.domain.time import Instant, iso
 from edgectl.domain.units import Millis
-from edgectl.store import billing
+from edgectl.store import billing, telemetry
 from edgectl.store.signing import Signer
 
 log = structlog.get_logger(__name__)
@@ -96,6 +97,8 @@ class RecordWriter:
                         "UPDATE outbox SET parked_reason = ?, parked_utc_ms = ? WHERE seq = ? AND parked_utc_ms IS NULL",
                         (record.reason, record.at_utc_ms, record.outbox_seq),
                     )
+                case TelemetryKept():
+                    telemetry.insert(connection, self.site, self.epoch, record, now)
                 case ReplayKept():
                     self._replay(connection, record, now)
                 case _:
@@ -226,6 +229,7 @@ class RecordWriter:
 _LAST_STREAM_SEQ: Final = {
     "billing": "SELECT COALESCE(MAX(seq), 0) FROM bill",
     "events": "SELECT COALESCE(MAX(id), 0) FROM event",
+    "telemetry": "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'telemetry_seq'",
 }
 
 

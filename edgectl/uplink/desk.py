@@ -45,14 +45,14 @@ class OutboxDesk:
         outbox: Outbox,
         clock: Clock,
         *,
-        limit: int,
+        limit_of: Callable[[str], int],
         on_rows: Callable[[str, Sequence[OutboxRow]], None],
         on_change: Callable[[], None],
         counters: Counter[str],
     ) -> None:
         self._outbox = outbox
         self._clock = clock
-        self._limit = limit
+        self._limit_of = limit_of
         self._on_rows = on_rows
         self._on_change = on_change
         self._counters = counters
@@ -93,7 +93,7 @@ class OutboxDesk:
                 continue
             self._unread.discard(stream)
             self._read_due_ms[stream] = now.mono_ms + READ_INTERVAL_MS
-            self._ask(stream, self._outbox.rows(stream, 0, self._limit), partial(self._on_rows, stream))
+            self._ask(stream, self._outbox.rows(stream, 0, self._limit_of(stream)), partial(self._on_rows, stream))
         return min(dues, default=None)
 
     def mark(self, seq: int) -> None:

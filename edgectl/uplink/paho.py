@@ -16,7 +16,7 @@ import asyncio
 import random
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -112,10 +112,12 @@ class PahoTransport:
         is_retained: bool = False,
         correlation_data: bytes | None = None,
         response_topic: str | None = None,
+        content_type: str | None = None,
     ) -> int | None:
         if self._connection is None:
             return None
-        return self._connection.publish(topic, payload, is_retained, correlation_data, response_topic)
+        properties = {"CorrelationData": correlation_data, "ResponseTopic": response_topic, "ContentType": content_type}
+        return self._connection.publish(topic, payload, is_retained, properties)
 
     def subscribe(self, topic_filter: str) -> None:
         if self._connection is not None:
@@ -265,19 +267,16 @@ class _Connection:
         self._loop.add_writer(self._socket_fd, self._on_writable)
         self._misc = self._loop.call_later(MISC_INTERVAL_S, self._on_time)
 
-    def publish(
-        self, topic: str, payload: bytes, is_retained: bool, correlation_data: bytes | None, response_topic: str | None
-    ) -> int | None:
+    def publish(self, topic: str, payload: bytes, is_retained: bool, properties: Mapping[str, bytes | str | None]) -> int | None:
         if self._client is None or not self._is_connected:
             return None
-        properties: Properties | None = None
-        if correlation_data is not None or response_topic is not None:
-            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's own
-            if correlation_data is not None:
-                properties.CorrelationData = correlation_data
-            if response_topic is not None:
-                properties.ResponseTopic = response_topic
-        return self._client.publish(topic, payload, qos=1, retain=is_retained, properties=properties).mid
+        given = {name: value for name, value in properties.items() if value is not None}
+        sent: Properties | None = None
+        if given:
+            sent = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's own
+            for name, value in given.items():
+                setattr(sent, name, value)
+        return self._client.publish(topic, payload, qos=1, retain=is_retained, properties=sent).mid
 
     def subscribe(self, topic_filter: str) -> None:
         options = SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE)

@@ -94,7 +94,13 @@ class MqttTransport(Protocol):
         """Begin to connect, now and after every loss. May be called again after ``close``."""
 
     def publish(
-        self, topic: str, payload: bytes, *, is_retained: bool = False, correlation_data: bytes | None = None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        is_retained: bool = False,
+        correlation_data: bytes | None = None,
+        content_type: str | None = None,
     ) -> int | None:
         """Send at QoS 1. Returns a token unlike any other still unanswered on this connection.
 

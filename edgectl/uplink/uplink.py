@@ -22,6 +22,7 @@ from edgectl.domain.settings import ClockNeed, MqttSettings
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis, UtcMillis
 from edgectl.ports import Actions, Clock, CommandBook, Inbox, Outbox, OutboxRow
+from edgectl.uplink.blocks import Blocks, content_type_of
 from edgectl.uplink.clock import CommandClock
 from edgectl.uplink.codec import encode, parse_receipt, refused, shown, status_payload
 from edgectl.uplink.commands import Answer, CommandDoor
@@ -31,7 +32,7 @@ from edgectl.uplink.live import LiveMessage, LiveMessages
 from edgectl.uplink.signatures import Authority
 from edgectl.uplink.topics import Door, Topics
 from edgectl.uplink.transport import FIRST_FAILURE, Message, MqttTransport, Will
-from edgectl.uplink.window import LINE_COUNT, Park, Send, SendWindow, reason_words
+from edgectl.uplink.window import TELEMETRY, Park, Send, SendWindow, line_count, reason_words
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +66,9 @@ class UplinkStatus:
     """The last thing that was refused on either side, in words; empty when nothing was."""
     backlog_count: int | None
     parked_count: int | None
+    telemetry_count: int | None
+    """Blocks that wait, beside the backlog."""
+    telemetry_bytes: int | None
     oldest_unacked_ms: Millis | None
     """How long the oldest row has been owed; None when nothing is owed, or when that is not known yet."""
 
@@ -110,9 +114,10 @@ class Uplink:
         self._live = LiveMessages()
         timeout_ms = settings.receipt_timeout_ms if settings is not None else 0
         self._window = SendWindow(timeout_ms, len(self._topics.base.encode()))
+        self._blocks = Blocks(is_packed=settings is not None and settings.packs_telemetry)
         self._news = asyncio.Event()
         self._desk = OutboxDesk(
-            outbox, clock, limit=LINE_COUNT, on_rows=self._on_rows, on_change=self._news.set, counters=self._counters
+            outbox, clock, limit_of=line_count, on_rows=self._on_rows, on_change=self._news.set, counters=self._counters
         )
         self._tickets: dict[int, int] = {}
         """The window's ticket for each unanswered token of the transport."""
@@ -227,6 +232,8 @@ class Uplink:
             last_refusal=self._last_refusal,
             backlog_count=None if summary is None else summary.backlog_count,
             parked_count=None if summary is None else summary.parked_count,
+            telemetry_count=None if summary is None else summary.telemetry_count,
+            telemetry_bytes=None if summary is None else summary.telemetry_bytes,
             oldest_unacked_ms=None if oldest_utc_ms is None else max(0, now.utc_ms - oldest_utc_ms),
         )
 
@@ -262,7 +269,9 @@ class Uplink:
                     self._park(order)
                 case Send(ticket, row):
                     self._counters["rows_sent"] += 1
-                    self._note_token(transport.publish(self._topics.row(row.topic_suffix), row.body), ticket)
+                    content_type = content_type_of(row) if row.stream == TELEMETRY else None
+                    topic = self._topics.row(row.topic_suffix)
+                    self._note_token(transport.publish(topic, row.body, content_type=content_type), ticket)
                 case _:
                     self._send_live(transport, order.ticket, now)
 
@@ -293,7 +302,8 @@ class Uplink:
         self._inbox.put(PublishRefused(row.seq, order.reason))
 
     def _on_rows(self, stream: str, rows: Sequence[OutboxRow]) -> None:
-        self._window.refreshed(stream, rows, LINE_COUNT, self._clock.now().mono_ms)
+        on_wire = self._blocks.for_the_wire(rows) if stream == TELEMETRY else rows
+        self._window.refreshed(stream, on_wire, line_count(stream), self._clock.now().mono_ms)
 
     # --- status -------------------------------------------------------------------------------------------------------
 

@@ -25,12 +25,28 @@ from edgectl.ports import OutboxRow
 from edgectl.uplink.topics import why_unusable
 from edgectl.uplink.transport import FIRST_FAILURE, NO_SUBSCRIBERS, PACKET_ID_IN_USE, QUOTA_EXCEEDED, packet_size
 
+TELEMETRY: Final = STREAMS[-1]
+"""The stream that may be late."""
+
 WINDOW_COUNT: Final = 32
 """Publishes the broker has not answered yet. At 50 ms there and back 32 make 640 records a second, and paho's own bookkeeping
 stays cheap; 128 brought a third more over loopback, where nothing is to be gained."""
 
 LINE_COUNT: Final = 128
 """Rows of a stream held and sent without a receipt. It bounds the memory, and what is sent in vain to a backend that is away."""
+
+TELEMETRY_LINE_COUNT: Final = 32
+"""The same for telemetry, whose rows are large."""
+
+TELEMETRY_FLIGHT_COUNT: Final = 4
+"""Blocks on the wire at once: 100 kB, which a slow modem has moved in a second, so that a state is not behind them for longer."""
+
+TELEMETRY_TIMEOUT_MS: Final[Millis] = 3_600_000
+"""A backend that takes blocks and sends no receipts costs one line of them an hour."""
+
+TELEMETRY_BYTES_PER_S: Final = 64_000
+"""The token bucket of telemetry: a week of 20 EVSEs, 20 MB, takes five minutes, and a shared line is not filled."""
+TELEMETRY_BURST_BYTES: Final = 256_000
 
 LONGEST_TIMEOUT_MS: Final[Millis] = 600_000
 """Receipt timeouts double up to here, so that an absent backend costs ``LINE_COUNT`` publishes in ten minutes. Also the longest
@@ -104,8 +120,10 @@ class _Flight:
 class _Line:
     """The head of one stream."""
 
-    def __init__(self, timeout_ms: Millis) -> None:
+    def __init__(self, timeout_ms: Millis, *, is_newest_first: bool = False) -> None:
         self._first_timeout_ms = timeout_ms
+        self._longest_timeout_ms = max(LONGEST_TIMEOUT_MS, timeout_ms)
+        self._is_newest_first = is_newest_first
         self.timeout_ms = timeout_ms
         self.progress_ms: Millis = 0
         """When the backend last took something, or we last gave up waiting for it."""
@@ -119,8 +137,10 @@ class _Line:
         self.entries = {row.seq: known.get(row.seq) or _Entry(row) for row in rows}
         last_seq = rows[-1].seq if len(rows) >= limit else None
         for seq, entry in known.items():
-            # Rows pushed out of sight by older ones that a person put back are not gone; they are sent again when they return.
-            if seq not in self.entries and entry.state is not _State.PARKED and (last_seq is None or seq < last_seq):
+            # Rows pushed out of sight, by older ones that a person put back or by newer blocks, are not gone; they are sent again
+            # when they return.
+            is_in_sight = last_seq is None or (seq > last_seq if self._is_newest_first else seq < last_seq)
+            if seq not in self.entries and entry.state is not _State.PARKED and is_in_sight:
                 self.progress_ms = now_ms
                 self.hear()
 
@@ -134,21 +154,21 @@ class _Line:
         if due_ms is None or now_ms < due_ms:
             return
         for entry in self.entries.values():
-            if entry.state is _State.PARKED and now_ms - entry.settled_ms >= LONGEST_TIMEOUT_MS:
+            if entry.state is _State.PARKED and now_ms - entry.settled_ms >= self._longest_timeout_ms:
                 entry.state = _State.WAITING
         silent_ms = self._silent_ms()
         is_silent = silent_ms is not None and now_ms >= silent_ms
         for entry in self._sent():
             age_ms = now_ms - entry.settled_ms
             # Those that were sent soon after the overdue ones go along with them, instead of one by one.
-            if age_ms >= LONGEST_TIMEOUT_MS or (is_silent and age_ms >= self.timeout_ms // 2):
+            if age_ms >= self._longest_timeout_ms or (is_silent and age_ms >= self.timeout_ms // 2):
                 entry.state = _State.WAITING
         if is_silent:
             self.progress_ms = now_ms
-            self.timeout_ms = min(2 * self.timeout_ms, max(LONGEST_TIMEOUT_MS, self._first_timeout_ms))
+            self.timeout_ms = min(2 * self.timeout_ms, self._longest_timeout_ms)
 
     def due_ms(self) -> Millis | None:
-        dues = [e.settled_ms + LONGEST_TIMEOUT_MS for e in self.entries.values() if e.state in (_State.SENT, _State.PARKED)]
+        dues = [e.settled_ms + self._longest_timeout_ms for e in self.entries.values() if e.state in (_State.SENT, _State.PARKED)]
         silent_ms = self._silent_ms()
         return min(dues if silent_ms is None else [*dues, silent_ms], default=None)
 
@@ -166,6 +186,11 @@ class _Line:
         return [entry for entry in self.entries.values() if entry.state is _State.SENT]
 
 
+def line_count(stream: str) -> int:
+    """Rows of a stream that are held at once."""
+    return TELEMETRY_LINE_COUNT if stream == TELEMETRY else LINE_COUNT
+
+
 class SendWindow:
     """All streams of one site over one connection at a time.
 
@@ -173,7 +198,10 @@ class SendWindow:
     """
 
     def __init__(self, receipt_timeout_ms: Millis, topic_bytes: int) -> None:
-        self._lines = {stream: _Line(receipt_timeout_ms) for stream in STREAMS}
+        self._lines = {stream: _Line(receipt_timeout_ms) for stream in STREAMS if stream != TELEMETRY}
+        self._lines[TELEMETRY] = _Line(max(receipt_timeout_ms, TELEMETRY_TIMEOUT_MS), is_newest_first=True)
+        self._bucket_bytes = TELEMETRY_BURST_BYTES
+        self._bucket_ms: Millis = 0
         self._topic_bytes = topic_bytes
         self._capacity = 0
         self._maximum_packet_size: int | None = None
@@ -272,9 +300,10 @@ class SendWindow:
             line.rewind_overdue(now_ms)
         if len(self._flights) >= self._capacity:
             return None
-        entry = self._next_row()
-        is_urgent = live_since_ms is not None and now_ms - live_since_ms >= URGENT_MS
-        if live_since_ms is not None and (entry is None or (is_urgent and not self._was_live)):
+        entry = self._next_row(now_ms)
+        is_late = live_since_ms is not None and now_ms - live_since_ms >= URGENT_MS
+        is_idle = entry is None or entry.row.stream == TELEMETRY
+        if live_since_ms is not None and (is_idle or (is_late and not self._was_live)):
             self._was_live = True
             return SendLive(self._take_off(None, now_ms))
         if entry is None:
@@ -283,6 +312,8 @@ class SendWindow:
         if reason is not None:
             return _park(entry, reason, now_ms)
         self._was_live = False
+        if entry.row.stream == TELEMETRY:
+            self._bucket_bytes -= len(entry.row.body)
         entry.state = _State.FLYING
         return Send(self._take_off(entry, now_ms), entry.row)
 
@@ -302,6 +333,8 @@ class SendWindow:
     def due_ms(self) -> Millis | None:
         """When something is to be done even if nothing happens; None when never."""
         dues = [line.due_ms() for line in self._lines.values()] if self._capacity else []
+        if self._capacity and self._bucket_bytes <= 0 and self._lines[TELEMETRY].next() is not None:
+            dues.append(self._bucket_ms - self._bucket_bytes * 1_000 // TELEMETRY_BYTES_PER_S + 1)
         return min((due_ms for due_ms in [*dues, self._stalled_at_ms()] if due_ms is not None), default=None)
 
     def _stalled_at_ms(self) -> Millis | None:
@@ -310,7 +343,7 @@ class SendWindow:
             return None
         return min(max(head.sent_ms, self._answered_ms) + STALLED_MS, head.sent_ms + LONGEST_FLIGHT_MS)
 
-    def _next_row(self) -> _Entry | None:
+    def _next_row(self, now_ms: Millis) -> _Entry | None:
         if self._is_retired:
             return None
         suspect = self._suspect
@@ -323,7 +356,17 @@ class SendWindow:
             if suspect.state is _State.WAITING and line.entries.get(suspect.row.seq) is suspect:
                 return suspect
             self._suspect = None
-        return next((entry for line in self._lines.values() if (entry := line.next()) is not None), None)
+        found = next((entry for line in self._lines.values() if (entry := line.next()) is not None), None)
+        return None if found is not None and found.row.stream == TELEMETRY and not self._has_room(now_ms) else found
+
+    def _has_room(self, now_ms: Millis) -> bool:
+        """For one more block of telemetry. The bucket may go below zero by one block, and then has to fill again."""
+        filled = self._bucket_bytes + (now_ms - self._bucket_ms) * TELEMETRY_BYTES_PER_S // 1_000
+        self._bucket_bytes, self._bucket_ms = min(TELEMETRY_BURST_BYTES, filled), now_ms
+        flying = [
+            flight for flight in self._flights.values() if flight.entry is not None and flight.entry.row.stream == TELEMETRY
+        ]
+        return self._bucket_bytes > 0 and len(flying) < TELEMETRY_FLIGHT_COUNT
 
     def _take_off(self, entry: _Entry | None, now_ms: Millis) -> int:
         self._last_ticket += 1

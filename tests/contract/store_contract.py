@@ -17,6 +17,8 @@ from dataclasses import replace
 from typing import Protocol, TypeVar
 
 import pytest
+import zstandard
+from support.contract import faults
 from support.store_records import (
     DAY_MS,
     EVSE,
@@ -24,6 +26,7 @@ from support.store_records import (
     alarm,
     assert_chain,
     bill,
+    block,
     ended,
     later,
     limit,
@@ -369,6 +372,40 @@ class StoreContract(_Suite):
         assert self.rows(bench, store) == []
         self.keep(bench, store, ReplayKept("billing", 1, 1, NOW.utc_ms))
         assert [row.body for row in self.rows(bench, store)] == [row.body]
+
+    # --- telemetry
+
+    def test_blocks_are_numbered_packed_and_owed_the_newest_first(self, bench: Bench[StoreAndOutbox]) -> None:
+        store = bench.open()
+        self.keep(bench, store, block(1), block(2))
+        self.keep(bench, store, block(3))
+        newest, *older = self.rows(bench, store, "telemetry")
+        body = zstandard.ZstdDecompressor().decompress(newest.body)
+        assert faults(newest.topic_suffix, body) == []
+        assert [json.loads(zstandard.ZstdDecompressor().decompress(row.body))["seq"] for row in (newest, *older)] == [3, 2, 1]
+        assert json.loads(body)["columns"] == {"current_l1_ma": [3, None]}
+        store.close()
+        again = bench.open()
+        self.keep(bench, again, receipt(again.restore().epoch, through=3, stream="telemetry"), block(4))
+        assert [row.record_id for row in self.rows(bench, again, "telemetry")] == [f"{again.restore().epoch}-t4"]
+
+    def test_blocks_are_no_backlog_and_make_room_the_oldest_first(
+        self, bench: Bench[StoreAndOutbox], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = bench.open()
+        self.keep(bench, store, bill())
+        for number in range(60):
+            self.keep(bench, store, block(number))
+        summary = bench.wait(store.summary())
+        assert (summary.backlog_count, summary.telemetry_count) == (1, 60)
+        size = summary.telemetry_bytes
+        assert size > 0
+        monkeypatch.setattr("edgectl.store.telemetry.BUDGET_BYTES", size)
+        self.keep(bench, store, block(60))
+        left = bench.wait(store.summary())
+        assert (left.backlog_count, left.telemetry_count) == (1, 11)
+        assert left.telemetry_bytes <= size
+        assert self.rows(bench, store, "telemetry")[0].record_id.endswith("-t61"), "the newest stays"
 
     # --- commands
 

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import paho.mqtt.client as mqtt
 import pytest
+import zstandard
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from structlog.testing import capture_logs
@@ -458,6 +459,18 @@ async def test_a_file_descriptor_above_a_thousand_is_no_obstacle(tmp_path: Path)
         for descriptor in filler:
             os.close(descriptor)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_a_packed_block_says_so_in_its_content_type(tmp_path: Path) -> None:
+    packed = zstandard.ZstdCompressor().compress(b"{}" * 500)
+    async with Mosquitto(tmp_path) as broker, peer(broker) as backend, gateway(broker.port, packs_telemetry=True) as site:
+        site.outbox.owe("t1", packed, stream="telemetry", suffix="tele/evse")
+        site.uplink.wake()
+        await until(lambda: backend.heard(BASE + "tele/evse"), "the block")
+        (message,) = backend.heard(BASE + "tele/evse")
+        assert bytes(message.payload) == packed
+        assert message.properties is not None
+        assert message.properties.ContentType == "application/json+zstd"  # type: ignore[attr-defined]
 
 
 # --- TLS ------------------------------------------------------------------------------------------------------------------

@@ -49,7 +49,8 @@ class ListOutbox:
         return before != (len(self.owed), len(self.parked))
 
     def waiting(self, stream: str) -> list[OutboxRow]:
-        return [row for row in self.owed if row.stream == stream and row.seq not in self.parked]
+        waiting = [row for row in self.owed if row.stream == stream and row.seq not in self.parked]
+        return waiting[::-1] if stream == "telemetry" else waiting
 
     def rows(self, stream: str, after_seq: int, limit: int) -> Future[Sequence[OutboxRow]]:
         return self._answer(lambda: [row for row in self.waiting(stream) if row.seq > after_seq][:limit])

@@ -22,6 +22,7 @@ from edgectl.domain.records import (
     ReceiptKept,
     Session,
     SessionStatus,
+    TelemetryKept,
 )
 from edgectl.domain.time import Instant
 
@@ -82,6 +83,12 @@ def unkeepable(name: str = "s-bad") -> BillKept:
 
 def alarm(kind: str = "meter-lost", /, **body: Any) -> EventKept:
     return EventKept(kind, "main", NOW.utc_ms, {"severity": "high", **body})
+
+
+def block(number: int = 1) -> TelemetryKept:
+    columns = {"current_l1_ma": [number, None]}
+    body: dict[str, object] = {"things": ["CP-1/1"], "thing": [0, 0], "offset_ms": [0, 10_000], "columns": columns}
+    return TelemetryKept("evse", NOW.utc_ms, NOW.utc_ms + 10_000, body)
 
 
 def message(name: str = "s-1") -> MessageKept:

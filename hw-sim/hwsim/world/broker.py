@@ -30,6 +30,8 @@ class Backend:
     duplicates: int = 0
     faults: list[str] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
+    blocks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Of telemetry, by record."""
 
     def receive(self, topic: str, payload: bytes) -> tuple[str, bytes] | None:
         """Store a message; the receipt to send, as topic suffix and payload."""
@@ -37,6 +39,8 @@ class Backend:
             stream = "billing"
         elif "/event/" in topic:
             stream = "events"
+        elif "/tele/" in topic:
+            stream = "telemetry"
         else:
             return None
         body = json.loads(payload)
@@ -51,8 +55,10 @@ class Backend:
                     self.faults.append(f"{key} came with two contents")
             self.records[key] = body
             self.by_seq[body["epoch"], body["seq"]] = body["hash"]
-        else:
+        elif stream == "events":
             self.events.append(body)
+        else:
+            self.blocks[body["record_id"]] = body
         if not self.sends_receipts:
             return None
         receipt = {
@@ -196,7 +202,13 @@ class SimTransport:
         self._is_closed, self._is_connected, self._listener = True, False, None
 
     def publish(
-        self, topic: str, payload: bytes, *, is_retained: bool = False, correlation_data: bytes | None = None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        is_retained: bool = False,
+        correlation_data: bytes | None = None,
+        content_type: str | None = None,
     ) -> int | None:
         if not self._is_connected:
             return None

@@ -113,9 +113,9 @@ def test_a_publish_is_acknowledged_and_receipted() -> None:
 def test_nothing_of_an_older_connection_arrives() -> None:
     async def main(bench: Bench) -> None:
         await bench.connect()
-        assert bench.publish(f"{ROOT}/tele/x", b"1") is not None
+        assert bench.publish(f"{ROOT}/state/x", b"1") is not None
         bench.transport.drop("gone")
-        assert bench.publish(f"{ROOT}/tele/x", b"2") is None
+        assert bench.publish(f"{ROOT}/state/x", b"2") is None
         bench.transport._connect()  # at once, sooner than any broker answers
         await asyncio.sleep(5)
         assert bench.listener.of("puback") == []

@@ -237,6 +237,7 @@ def test_released_schema_files_are_frozen() -> None:
         1: "564b18e56d5d04500b460fae583356a807d55e27eab74d2092b0f731d99a8532",
         2: "317a7a90617a7a6ac77ad066bbcc62a8eac4b232320841de267607a138514af4",
         3: "6aed04ff8d924c01910b217ac35e0fe67ba74b3ed7eb872cce7d944e33a0c85e",
+        4: "0ea680a32ca185e28e2c3ee2788e6807ca0165469c16ceb84e1635847e563757",
     }
 
 
@@ -271,11 +272,13 @@ def test_a_migration_that_fails_leaves_the_schema_before_it(tmp_path: Path) -> N
 
 
 def test_migrations_are_applied_once_and_in_order(tmp_path: Path) -> None:
-    steps = [*migrations(), Migration(2, "CREATE TABLE two (id INTEGER);"), Migration(3, "INSERT INTO two VALUES (3);")]
+    last = len(migrations())
+    more = [Migration(last + 1, "CREATE TABLE two (id INTEGER);"), Migration(last + 2, "INSERT INTO two VALUES (3);")]
+    steps = [*migrations(), *more]
     with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as connection:
         for _ in range(2):
             migrate(connection, steps)
-        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (last + 2,)
         assert connection.execute("SELECT id FROM two").fetchall() == [(3,)]
 
 

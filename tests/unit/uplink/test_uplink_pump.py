@@ -8,6 +8,8 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+import pytest
+import zstandard
 from structlog.testing import capture_logs
 from support.contract import own_faults
 from support.outbox import EPOCH, ListOutbox
@@ -33,6 +35,7 @@ class ScriptedBroker:
         self.listener: Listener | None = None
         self.will: Will | None = None
         self.published: list[tuple[float, str, bytes, bool]] = []
+        self.content_types: list[str | None] = []
         self.filters: list[str] = []
         self.code_of: Callable[[str, bytes], int | None] = lambda topic, payload: 0
         self.latency_s = 0.01
@@ -57,11 +60,18 @@ class ScriptedBroker:
         self.listener.on_disconnected(reason)
 
     def publish(
-        self, topic: str, payload: bytes, *, is_retained: bool = False, correlation_data: bytes | None = None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        is_retained: bool = False,
+        correlation_data: bytes | None = None,
+        content_type: str | None = None,
     ) -> int | None:
         if not self._is_up:
             return None
         self._token += 1
+        self.content_types.append(content_type)
         assert own_faults(topic.removeprefix(BASE), payload) == []
         token, code, loop = self._token, self.code_of(topic, payload), asyncio.get_running_loop()
         self.published.append((loop.time(), topic.removeprefix(BASE), payload, is_retained))
@@ -96,13 +106,13 @@ class ScriptedBroker:
 class Site:
     """An uplink, its outbox and its inbox; receipts and parked rows are committed at once, as the core and the ledger do."""
 
-    def __init__(self, loop: VirtualLoop, *, receipt_timeout_ms: int = 60_000) -> None:
+    def __init__(self, loop: VirtualLoop, *, receipt_timeout_ms: int = 60_000, packs_telemetry: bool = False) -> None:
         self.clock = VirtualClock(loop)
         self.outbox = ListOutbox()
         self.broker = ScriptedBroker()
         self.events: list[Event] = []
         self.uplink = Uplink(
-            MqttSettings("broker", 1883, False, receipt_timeout_ms=receipt_timeout_ms),
+            MqttSettings("broker", 1883, False, receipt_timeout_ms=receipt_timeout_ms, packs_telemetry=packs_telemetry),
             SiteId("s1"),
             epoch=EPOCH,
             boot_id="boot-1",
@@ -535,5 +545,50 @@ def test_the_status_tells_how_the_uplink_is_doing() -> None:
         assert status.last_receipt_age_ms == 1_000
         assert status.last_puback_age_ms is not None
         assert status.last_puback_age_ms > 1_000
+
+    virtually(main)
+
+
+# --- telemetry ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("packs_telemetry", [False, True])
+def test_a_block_travels_as_the_file_says(packs_telemetry: bool) -> None:
+    plain = b'{"rows": "' + b"x" * 1_000 + b'"}'
+    packed = zstandard.ZstdCompressor().compress(plain)
+
+    async def main(site: Site) -> None:
+        site.outbox.owe("t1", packed, stream="telemetry", suffix="tele/evse")
+        site.broker.come_up()
+        await asyncio.sleep(1)
+        assert site.broker.on("tele/evse") == [packed if packs_telemetry else plain]
+        assert site.broker.content_types[-1] == ("application/json+zstd" if packs_telemetry else None)
+
+    virtually(main, packs_telemetry=packs_telemetry)
+
+
+def test_a_week_of_blocks_drains_in_ten_minutes_while_states_are_two_seconds_old_at_most() -> None:
+    """20 MB, as a site of 20 EVSEs has after a week without a link; every block is receipted."""
+
+    async def main(site: Site) -> None:
+        for number in range(1_000):
+            site.outbox.owe(f"t{number}", b"x" * 20_000, stream="telemetry", suffix="tele/evse")
+        site.broker.latency_s = 0.2
+        site.broker.come_up()
+        loop = asyncio.get_running_loop()
+        began, told, oldest_s = loop.time(), 0.0, 0.0
+        value = 0
+        while site.outbox.waiting("telemetry"):
+            assert loop.time() - began < 600
+            value += 1
+            site.state("main", value)
+            told = loop.time()
+            await asyncio.sleep(1.5)
+            last = [at for at, topic, payload, _ in site.broker.published if topic == "state/meter/main" and at >= told]
+            oldest_s = max(oldest_s, last[0] - told if last else 2.1)
+            taken = {row.record_id for row in site.outbox.waiting("telemetry") if row.body in site.broker.on("tele/evse")}
+            sent = {row.record_id for row in site.outbox.waiting("telemetry")[: len(taken)]}
+            site.receipt(*sorted(sent)[:100], stream="telemetry")
+        assert oldest_s <= 2.0
 
     virtually(main)

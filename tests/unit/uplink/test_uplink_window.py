@@ -11,6 +11,11 @@ from edgectl.uplink.window import (
     LONGEST_FLIGHT_MS,
     LONGEST_TIMEOUT_MS,
     STALLED_MS,
+    TELEMETRY_BURST_BYTES,
+    TELEMETRY_BYTES_PER_S,
+    TELEMETRY_FLIGHT_COUNT,
+    TELEMETRY_LINE_COUNT,
+    TELEMETRY_TIMEOUT_MS,
     WINDOW_COUNT,
     Park,
     Send,
@@ -383,3 +388,78 @@ def test_after_retiring_only_live_messages_go() -> None:
     bench.window.retire()
     assert bench.send(live_since_ms=bench.now_ms, at_most=1) == ["live"]
     assert bench.send() == []
+
+
+# --- telemetry ------------------------------------------------------------------------------------------------------------
+
+
+def blocks(bench: Bench, *seqs: int, size: int = 10) -> None:
+    """The disk's answer: the newest first."""
+    owed = rows(*sorted(seqs, reverse=True), stream="telemetry", size=size)[:TELEMETRY_LINE_COUNT]
+    bench.window.refreshed("telemetry", owed, TELEMETRY_LINE_COUNT, bench.now_ms)
+
+
+def test_telemetry_comes_after_bills_events_and_states_and_the_newest_block_first() -> None:
+    bench = Bench()
+    bench.disk(rows(1, 2))
+    blocks(bench, 11, 12, 13)
+    assert bench.send(at_most=2) == [1, 2]
+    assert bench.send(live_since_ms=bench.now_ms, at_most=1) == ["live"], "also one that has waited no time"
+    assert bench.send() == [13, 12, 11]
+
+
+def test_few_blocks_are_on_the_wire_at_once_so_that_nothing_is_behind_many() -> None:
+    bench = Bench()
+    blocks(bench, *range(10))
+    first = bench.send()
+    assert first == [9, 8, 7, 6]
+    assert len(first) == TELEMETRY_FLIGHT_COUNT
+    bench.answer(9)
+    assert bench.send() == [5]
+
+
+def test_telemetry_goes_no_faster_than_its_bucket_fills() -> None:
+    bench = Bench()
+    size = TELEMETRY_BYTES_PER_S
+    sent_bytes = 0
+    waiting = set(range(30))
+    for _ in range(20_000):
+        blocks(bench, *waiting, size=size)
+        for seq in bench.send():
+            assert isinstance(seq, int)
+            waiting.discard(seq)
+            bench.answer(seq)
+            sent_bytes += size
+        if not waiting:
+            break
+        due_ms = bench.window.due_ms()
+        assert due_ms is not None
+        assert due_ms > bench.now_ms, "somebody wakes it, and not in vain"
+        bench.now_ms = due_ms
+    assert not waiting
+    took_s = (bench.now_ms - 1_000_000) / 1_000
+    assert sent_bytes <= TELEMETRY_BURST_BYTES + took_s * TELEMETRY_BYTES_PER_S + size
+
+
+def test_a_backend_that_sends_no_receipts_for_telemetry_gets_a_block_again_after_an_hour() -> None:
+    bench = Bench()
+    blocks(bench, 1)
+    assert bench.send() == [1]
+    bench.answer(1)
+    bench.wait(TELEMETRY_TIMEOUT_MS - 1)
+    assert bench.send() == []
+    bench.wait(1)
+    assert bench.send() == [1]
+
+
+def test_a_block_that_newer_ones_push_out_of_sight_is_not_taken_for_receipted() -> None:
+    bench = Bench()
+    blocks(bench, *range(TELEMETRY_LINE_COUNT))
+    assert bench.send()[0] == TELEMETRY_LINE_COUNT - 1
+    line = bench.window._lines["telemetry"]
+    before_ms = line.progress_ms
+    bench.wait(1)
+    blocks(bench, *range(TELEMETRY_LINE_COUNT + 3))
+    assert line.progress_ms == before_ms
+    blocks(bench, *range(TELEMETRY_LINE_COUNT + 2))  # the newest is gone: that was a receipt
+    assert line.progress_ms == bench.now_ms
