@@ -10,12 +10,12 @@ from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
-import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from edgectl.contract.channels import ROOT
 from edgectl.contract.commands import COMMANDS, Answer
+from edgectl.contract.signing import signed_bytes
 from edgectl.contract.status import Status
 from edgectl.domain.ids import SiteId
 from edgectl.domain.settings import MqttSettings
@@ -88,7 +88,7 @@ def make_order(
             raise CommandError(f"{key[1]}: {error}") from None
         if not isinstance(private, Ed25519PrivateKey):
             raise CommandError(f"{key[1]}: it is no Ed25519 key")
-        body["signature"] = base64.b64encode(private.sign(rfc8785.dumps(body))).decode()
+        body["signature"] = base64.b64encode(private.sign(signed_bytes(body))).decode()
     return Order(body["id"], site, name, actor, msgspec.json.encode(body))
 
 

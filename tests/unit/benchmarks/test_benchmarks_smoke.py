@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import flood, meters, reaction, replay, report, server, storm, wire
+from benchmarks import backend, flood, meters, reaction, replay, report, server, storm, wire
 from benchmarks.daemon import names, site_text
 from edgectl.config.loading import check_text
 
@@ -100,3 +100,19 @@ def test_meters_on_a_slow_line(capsys: pytest.CaptureFixture[str]) -> None:
     results = meters.run(seconds=3.0)
     assert "a dead unit costs" in capsys.readouterr().out
     assert results["10 at 9600, each second"]["bound_per_s"] == pytest.approx(11.5, abs=0.2)
+
+
+@slow
+async def test_backend_measures_one_and_two_processes(tmp_path: Path) -> None:
+    results = await backend.measure(100, [1, 2], 1, tmp_path)
+    assert set(results) == {"plain", "1 processes", "2 processes"}
+    assert all(one["records_per_s"][0] > 0 for one in results.values())
+
+
+async def test_records_that_are_not_in_the_database_fail_the_backend_benchmark() -> None:
+    class Empty:
+        async def rows(self, _question: str, *_values: object) -> list[dict[str, int]]:
+            return [{"n": 0}]
+
+    with pytest.raises(report.CheckFailedError, match="0 of 3 receipted records"):
+        await backend.check(Empty(), backend.records_of("x", 3), is_plain=False)  # type: ignore[arg-type]

@@ -77,7 +77,7 @@ class Outcome:
         ]
         if self.through_seq != self.records:
             found.append(f"the chain was walked to {self.through_seq} of {self.records}")
-        return [*found, *([self.unfinished] if self.unfinished else []), *(f"{name} ended by itself" for name in self.fallen)]
+        return [*found, *([self.unfinished] if self.unfinished else []), *(f"ended by itself: {words}" for words in self.fallen)]
 
     def lines(self) -> list[str]:
         kinds = ", ".join(f"{name} {count}" for name, count in sorted(self.faults.items()))
@@ -136,9 +136,8 @@ async def _strike(stage: Stage, outcome: Outcome, rng: random.Random, faults: in
         fallen = set(stage.fallen()) - in_trouble
         if fallen:
             # Nobody killed them just now: it is written down, and they are started again as systemd would.
-            outcome.fallen += sorted(fallen)
+            outcome.fallen += [f"{name} after {fault.name}: {stage.children[name].last_lines(3)}" for name in sorted(fallen)]
             for name in fallen:
-                (stage.folder / f"{name}.fallen.log").write_text(stage.log(name))
                 await stage.revive(name)
     await asyncio.gather(*strikes)
 

@@ -76,6 +76,7 @@ def _slow(wire: str) -> Strike:
 
 
 async def _disk_full(stage: Stage, rng: random.Random) -> None:
+    await _gateway_up(stage)
     stage.fill_disk(is_full=True)
     try:
         await asyncio.sleep(rng.uniform(0.1, 0.8))
@@ -84,9 +85,14 @@ async def _disk_full(stage: Stage, rng: random.Random) -> None:
 
 
 async def _clock_jump(stage: Stage, rng: random.Random) -> None:
-    while not stage.is_gateway_up():  # noqa: ASYNC110 - a signal ends a process that does not expect it yet
-        await asyncio.sleep(0.05)
+    await _gateway_up(stage)
     stage.signal("gateway", rng.choice((signal.SIGUSR1, signal.SIGUSR2)))
+
+
+async def _gateway_up(stage: Stage) -> None:
+    """Before it is up, a signal would end it, and so would a full disk, as it should."""
+    while not stage.is_gateway_up():  # noqa: ASYNC110 - another process's file
+        await asyncio.sleep(0.05)
 
 
 def _fault(name: str, weight: int, strike: Strike, *targets: str) -> Fault:
