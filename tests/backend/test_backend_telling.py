@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import zstandard
 from support.ledger import Book
 
 from edgectl_backend.judging.bills import Bill, Poison, read_bill
-from edgectl_backend.judging.telling import Event, State, Status, Telemetry, Unread, read
+from edgectl_backend.judging.telling import BLOCK_MAX_BYTES, Event, State, Status, Telemetry, Unread, read
 from edgectl_backend.judging.topics import read_topic
 from edgectl_backend.postgres import questions
 from edgectl_backend.postgres.chains import walk_all
@@ -86,6 +87,24 @@ def test_what_cannot_be_read_is_poison_where_a_gateway_waits_for_a_word(body: by
         assert found.stream == stream
     assert isinstance(told("status", body), Unread)
     assert isinstance(told("state/evse/x", body), Unread)
+
+
+def test_packed_telemetry_is_read_and_kept_packed() -> None:
+    packed = zstandard.ZstdCompressor().compress(json.dumps(block(NOW)).encode())
+    found = told("tele/meter", packed)
+    assert isinstance(found, Telemetry)
+    assert (found.record_id, found.body) == ("t1", packed)
+
+
+def test_a_frame_that_is_cut_or_unpacks_without_end_is_poison() -> None:
+    bomb = b" " * (BLOCK_MAX_BYTES + 1)
+    stream = zstandard.ZstdCompressor().compressobj()  # says nothing of its size
+    endless = stream.compress(bomb) + stream.flush()
+    whole = zstandard.ZstdCompressor().compress(bomb)
+    for body in (whole, endless, whole[:-5]):
+        found = told("tele/meter", body)
+        assert isinstance(found, Poison)
+        assert "zstd" in found.reason or "unpacks" in found.reason
 
 
 def test_an_event_whose_name_a_receipt_cannot_carry_is_poison() -> None:
