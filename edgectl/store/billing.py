@@ -96,9 +96,12 @@ def seal(
     }
     if signer is not None:
         envelope["signed_by"] = signer.public.id
-        envelope["signature"] = signer.sign(canonical(envelope))
-    digest = _hash(envelope)
-    bill = Bill(seq, record_id, rev, prev_hash, digest, canonical({**envelope, "hash": digest}))
+    members = _members(envelope)
+    if signer is not None:
+        members["signature"] = rfc8785.dumps(signer.sign(_joined(members)))
+    digest = hashlib.sha256(_joined(members)).hexdigest()
+    members["hash"] = rfc8785.dumps(digest)
+    bill = Bill(seq, record_id, rev, prev_hash, digest, _joined(members))
     why = _fault_of(bill, seq, prev_hash, epoch)
     if why:
         raise ValueError(why)
@@ -163,13 +166,15 @@ def _fault_of(bill: Bill, expected_seq: int, prev_hash: str, epoch: str) -> str:
         return f"record {expected_seq} is missing"
     try:
         envelope = json.loads(bill.body)
-        is_canonical = isinstance(envelope, dict) and canonical(envelope) == bill.body
+        members = _members(envelope) if isinstance(envelope, dict) else {}
+        is_canonical = _joined(members) == bill.body
     except ValueError as error:
         return f"the record is not JSON: {error}"
     if not is_canonical:
         return "the record is not in its canonical form"
     claimed = envelope.pop("hash", None)
-    if claimed != _hash(envelope):
+    members.pop("hash", None)
+    if claimed != hashlib.sha256(_joined(members)).hexdigest():
         return "the hash does not fit the content"
     if bill.prev_hash != prev_hash:
         return "prev_hash is not the hash of the record before"
@@ -179,5 +184,12 @@ def _fault_of(bill: Bill, expected_seq: int, prev_hash: str, epoch: str) -> str:
     return ""
 
 
-def _hash(envelope: Mapping[str, Any]) -> str:
-    return hashlib.sha256(canonical(envelope)).hexdigest()
+def _members(envelope: Mapping[str, Any]) -> dict[str, bytes]:
+    """Each member's value in canonical form: the session is most of it, and stands in three forms that differ in a hash."""
+    return {name: rfc8785.dumps(value) for name, value in envelope.items()}
+
+
+def _joined(members: Mapping[str, bytes]) -> bytes:
+    """The canonical form of the whole; RFC 8785 orders names by their UTF-16 code units (3.2.3)."""
+    names = sorted(members, key=lambda name: name.encode("utf-16-be"))
+    return b"{" + b",".join(rfc8785.dumps(name) + b":" + members[name] for name in names) + b"}"

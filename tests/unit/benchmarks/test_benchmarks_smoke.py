@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import backend, flood, meters, reaction, replay, report, server, storm, wire
+from benchmarks import backend, flood, ledger, meters, reaction, replay, report, server, storm, wire
 from benchmarks.daemon import names, site_text
 from edgectl.config.loading import check_text
 
@@ -93,6 +93,21 @@ def test_flood_has_figures_with_and_without(tmp_path: Path) -> None:
 @slow
 def test_replay_ends_in_a_ledger_that_is_exact() -> None:
     assert replay.run(2, 5, 1)["edgectl"][0]["reconnects"] == 0
+
+
+@slow
+def test_the_ledger_beside_others_writes_less_for_each(capsys: pytest.CaptureFixture[str]) -> None:
+    results = ledger.run(events=40, tiny_events=3, before=5)
+    assert set(results["stores"]) == {"edgectl, 16 at once", "edgectl, 1 at once", "SQLite, a commit each", "TinyDB"}
+    assert results["telemetry_bytes_each"]["edgectl"] < results["telemetry_bytes_each"]["SQLite, a commit each"]
+    assert "the loop was blocked for" in capsys.readouterr().out
+
+
+def test_records_missing_from_the_chain_fail_the_ledger_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    end = ledger._end
+    monkeypatch.setattr(ledger, "_end", lambda name: end("always the same"))
+    with pytest.raises(report.CheckFailedError, match="1 records of 11 are in the chain"):
+        ledger.run(events=6, tiny_events=1, before=5)
 
 
 @slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -97,7 +98,7 @@ def test_a_chain_that_was_made_anew_without_the_key_is_found() -> None:
     forged = json.loads(first.body)
     forged["session"]["energy_wh"] = 0
     del forged["hash"]
-    digest = billing._hash(forged)
+    digest = hashlib.sha256(billing.canonical(forged)).hexdigest()
     body = billing.canonical({**forged, "hash": digest})
     row = Bill(1, "s-1", 1, billing.FIRST_PREV_HASH, digest, body)
     assert check_chain([row], "e").is_intact
