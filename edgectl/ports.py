@@ -60,6 +60,15 @@ class OutboxRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ParkedRow:
+    """A row set aside, and why."""
+
+    row: OutboxRow
+    reason: str
+    parked_utc_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class OutboxSummary:
     backlog_count: int
     """Of billing and events."""
@@ -109,6 +118,8 @@ class Outbox(Protocol):
     def rows(self, stream: str, after_seq: int, limit: int) -> Future[Sequence[OutboxRow]]: ...
     def mark_sent(self, seqs: Sequence[int], now: Instant) -> Future[None]: ...
     def summary(self) -> Future[OutboxSummary]: ...
+    def parked(self, limit: int) -> Future[Sequence[ParkedRow]]:
+        """What was set aside and why, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)

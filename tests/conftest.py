@@ -24,7 +24,7 @@ def published_as_agreed(monkeypatch: pytest.MonkeyPatch, request: pytest.Fixture
 
     def judge(topic: str, payload: bytes) -> None:
         _root, _version, _site, suffix = topic.split("/", 3)
-        if not suffix.startswith("receipt/"):
+        if not suffix.startswith("receipt/") and payload:  # an empty one only asks the broker what may be written there
             found.extend(faults(suffix, payload))
 
     take, hear = SimBroker.take, MqttBackend._on_message

@@ -361,6 +361,43 @@ def uplink_status(daemon: Daemon, is_json: bool) -> None:
     show(lambda: daemon.get("uplink"), draw, is_json=is_json)
 
 
+@uplink.command("parked")
+@as_json
+@click.pass_obj
+def uplink_parked(daemon: Daemon, is_json: bool) -> None:
+    """Records that the broker or the backend would not take, and why."""
+
+    def draw(found: list[dict[str, Any]]) -> RenderableType:
+        head = ("number", "since", "what", "record", "bytes", "why")
+        rows = [
+            (one["seq"], one["parked_at"], one["topic"], f"{one['record_id']} rev {one['rev']}", one["bytes"], one["reason"])
+            for one in found
+        ]
+        return tables.table(head, rows, "Nothing is set aside.")
+
+    show(lambda: daemon.get("uplink", "parked"), draw, is_json=is_json)
+
+
+@uplink.command("requeue")
+@click.argument("numbers", type=click.IntRange(1), nargs=-1, metavar="[NUMBER]...")
+@click.option("--all", "is_all", is_flag=True, help="Everything that is set aside.")
+@as_json
+@click.pass_obj
+def uplink_requeue(daemon: Daemon, numbers: tuple[int, ...], is_all: bool, is_json: bool) -> int:
+    """Put records back into the line, by their numbers in `uplink parked`, when what kept them out is mended."""
+    if bool(numbers) == is_all:
+        raise click.UsageError("Name the numbers, or --all.")
+    there = {one["seq"] for one in daemon.get("uplink", "parked")}
+    missing = [number for number in numbers if number not in there]
+    if missing:
+        click.echo(f"edgectl: not set aside: {', '.join(map(str, missing))}", err=True)
+        return FAILED
+    daemon.post("uplink", "requeue", body={"seqs": list(numbers), "actor": actions.actor()})
+    wanted = len(numbers) or len(there)
+    click.echo(json.dumps({"requeued": wanted}) if is_json else f"{wanted} back in the line")
+    return OK
+
+
 @cli.group(cls=Suggesting)
 def service() -> None:
     """edgectl as a systemd service."""

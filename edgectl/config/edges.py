@@ -7,7 +7,7 @@ from edgectl.config.keys import ChargerDefaultKeys, ChargerKeys, ListenerKeys, M
 from edgectl.config.problems import Place, excerpt, one_of
 from edgectl.config.sections import Entries
 from edgectl.domain.ids import ChargerId
-from edgectl.domain.settings import ChargerAccess, CommandKey, Listener, MqttSettings, OcppSettings, WebSettings
+from edgectl.domain.settings import BrokerAddress, ChargerAccess, CommandKey, Listener, MqttSettings, OcppSettings, WebSettings
 
 _TLS_PROFILES = (2, 3)
 _CERTIFICATE_PROFILE = 3
@@ -88,7 +88,7 @@ def compose_mqtt(mqtt: MqttKeys) -> MqttSettings | None:
     broker = mqtt.broker
     if broker is None:
         return None
-    if not broker.is_tls:
+    if not all(one.is_tls for one in (broker, *(mqtt.fallbacks or ()))):
         for key in ("client_certificate", "ca_certificate"):
             if key in mqtt.written:
                 mqtt.at(key).wrong("needs TLS", "a broker address that begins with `mqtts://`", found="")
@@ -121,6 +121,7 @@ def compose_mqtt(mqtt: MqttKeys) -> MqttSettings | None:
         ),
         clock=mqtt.clock,
         packs_telemetry=mqtt.pack_telemetry,
+        fallbacks=tuple(BrokerAddress(one.host, one.port, one.is_tls) for one in mqtt.fallbacks or ()),
     )
 
 

@@ -356,6 +356,9 @@ class CommandKeyKeys(Section):
 @dataclass(frozen=True, kw_only=True)
 class MqttKeys(Section):
     broker: Broker | None = required(Parsed(parse_broker, BROKER_ALLOWED, BROKER_PATTERN), "Address of the MQTT 5 broker.")
+    fallbacks: tuple[Broker, ...] | None = optional(
+        ListOf(Parsed(parse_broker, BROKER_ALLOWED, BROKER_PATTERN)), "Brokers to try in turn while the first cannot be reached."
+    )
     client_certificate: str | None = optional(CREDENTIAL, "PEM file with client certificate and key.")
     ca_certificate: str | None = optional(CREDENTIAL, "PEM file of the authority to trust instead of the system's.")
     username: str | None = optional(Text(), "User name at the broker.")

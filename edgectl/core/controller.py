@@ -51,6 +51,7 @@ from edgectl.domain.decisions import (
     WakeUplink,
 )
 from edgectl.domain.events import (
+    AccessChecked,
     ActionRequested,
     CertificateRequested,
     CertificateSigned,
@@ -75,6 +76,7 @@ from edgectl.domain.events import (
     ReceiptReceived,
     ReplayRequested,
     RequestAnswered,
+    RequeueRequested,
     RoomMeasured,
     SchedulePulled,
     SiteReloaded,
@@ -92,7 +94,7 @@ from edgectl.domain.external import charger_place
 from edgectl.domain.ids import ChargerId, EvseId
 from edgectl.domain.quirks import QuirkProfile, RateUnit
 from edgectl.domain.reasons import Cause
-from edgectl.domain.records import EventKept, LimitKept, ParkKept, PeriodState, ReceiptKept, ReplayKept, Restored
+from edgectl.domain.records import EventKept, LimitKept, ParkKept, PeriodState, ReceiptKept, ReplayKept, RequeueKept, Restored
 from edgectl.domain.remembered import (
     ADOPTED,
     COMMISSIONING,
@@ -224,6 +226,8 @@ class Controller:
             TokensGiven: self._on_tokens,
             TariffsGiven: self._on_tariffs,
             ReplayRequested: self._on_replay,
+            RequeueRequested: self._on_requeue,
+            AccessChecked: self._on_access,
         }
 
     def handle(self, event: Event, now: Instant) -> list[Decision]:
@@ -686,6 +690,19 @@ class Controller:
         asked = ActionRequested(event.action_id, ChargerId(event.stream), "replay", (), event.actor)
         kept = [Keep(ReplayKept(event.stream, event.from_seq, event.to_seq, now.utc_ms))]
         return [answer, *([] if words else kept), *recorded(asked, answer, now)]
+
+    def _on_requeue(self, event: RequeueRequested, now: Instant) -> list[Decision]:
+        answer = ActionAnswered(event.action_id, Outcome.ACCEPTED, "queued")
+        asked = ActionRequested(event.action_id, ChargerId("outbox"), "requeue", (), event.actor)
+        ended = [
+            decision
+            for kind, subject in (("record-parked", "outbox"), *(("record-rejected", stream) for stream in ("billing", "events")))
+            for decision in self._alarms.set(kind, subject, False, "put back into the line", now)
+        ]
+        return [answer, Keep(RequeueKept(event.outbox_seqs, now.utc_ms)), *ended, *recorded(asked, answer, now)]
+
+    def _on_access(self, event: AccessChecked, now: Instant) -> list[Decision]:
+        return self._alarms.set("broker-access", "uplink", bool(event.problem), event.problem, now)
 
     def _on_reloaded(self, event: SiteReloaded, now: Instant) -> list[Decision]:
         self._file_site = event.site

@@ -443,6 +443,23 @@ class TariffsGiven:
 
 
 @dataclass(frozen=True, slots=True)
+class RequeueRequested:
+    """A person has mended what kept these outbox rows from being sent; answered by ``ActionAnswered``."""
+
+    action_id: str
+    actor: str
+    outbox_seqs: tuple[int, ...]
+    """Empty: all that are parked."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessChecked:
+    """What the broker lets us do, found out by asking it; empty when it is all we need."""
+
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReplayRequested:
     """The backend wants records again; answered by ``ActionAnswered``."""
 
@@ -487,4 +504,6 @@ Event: TypeAlias = (
     | TokensGiven
     | TariffsGiven
     | ReplayRequested
+    | RequeueRequested
+    | AccessChecked
 )

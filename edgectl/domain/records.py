@@ -160,6 +160,16 @@ class LimitKept:
 
 
 @dataclass(frozen=True, slots=True)
+class RequeueKept:
+    """Parked outbox rows go back into the line."""
+
+    outbox_seqs: tuple[int, ...]
+    """Empty: all of them."""
+    at_utc_ms: UtcMillis
+    durability: Durability = Durability.BILLING
+
+
+@dataclass(frozen=True, slots=True)
 class TelemetryKept:
     """A block of measurements, owed to the backend for as long as there is room."""
 
@@ -269,6 +279,7 @@ Record: TypeAlias = (
     | ParkKept
     | ReplayKept
     | TelemetryKept
+    | RequeueKept
 )
 
 

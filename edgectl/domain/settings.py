@@ -178,6 +178,16 @@ class CommandKey:
 
 
 @dataclass(frozen=True, slots=True)
+class BrokerAddress:
+    host: str
+    port: int
+    is_tls: bool
+
+    def __str__(self) -> str:
+        return f"{'mqtts' if self.is_tls else 'mqtt'}://{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
 class MqttSettings:
     host: str
     port: int
@@ -194,8 +204,15 @@ class MqttSettings:
     """Who may command, and what; empty: everybody the broker lets, everything."""
     command_keys: tuple[CommandKey, ...] = ()
     clock: ClockNeed = ClockNeed.SYNCHRONISED
+    fallbacks: tuple[BrokerAddress, ...] = ()
+    """Tried in turn while the first broker cannot be reached; after a loss the first is tried first."""
     packs_telemetry: bool = False
     """Blocks of telemetry travel as zstd, with the content type that says so."""
+
+    @property
+    def brokers(self) -> tuple[BrokerAddress, ...]:
+        """All of them, the first choice first."""
+        return (BrokerAddress(self.host, self.port, self.is_tls), *self.fallbacks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import structlog
 from aiohttp import web
 
 from edgectl.domain.errors import StoreError
-from edgectl.domain.events import Outcome
+from edgectl.domain.events import Outcome, RequeueRequested
 from edgectl.domain.external import LimitSource
 from edgectl.domain.ids import ChargerId, EvseId
 from edgectl.domain.settings import CredentialReader, WebSettings
@@ -32,6 +32,8 @@ from edgectl.status.words import explain
 
 log = structlog.get_logger(__name__)
 
+PARKED_SHOWN_COUNT = 1_000
+"""What is set aside is for a person, who looks at the first of them."""
 REQUEST_MAX_BYTES = 64 * 1024
 SESSIONS_MAX = 1_000
 """In one answer; ``since`` and ``until`` page through more."""
@@ -159,6 +161,7 @@ class StatusServer:
             "/api/v1/why/{charger}": self._why,
             "/api/v1/why/{charger}/{evse}": self._why,
             "/api/v1/uplink": self._uplink_status,
+            "/api/v1/uplink/parked": self._parked,
         }
         for path, handler in api.items():
             application.router.add_get(path, handler)
@@ -169,6 +172,7 @@ class StatusServer:
         limits.register(application)
         if is_local:
             application.router.add_post("/api/v1/reload", self._reload_now)
+            application.router.add_post("/api/v1/uplink/requeue", self._requeue)
             application.router.add_post("/api/v1/ledger/take-in", self._take_in_now)
             application.router.add_post("/api/v1/chargers/{charger}/actions/{action}", self._act)
         return application
@@ -282,6 +286,36 @@ class StatusServer:
                 "transport": self._uplink(),
             }
         )
+
+    async def _parked(self, _request: web.Request) -> web.Response:
+        try:
+            found = await asyncio.wrap_future(self._outbox.parked(PARKED_SHOWN_COUNT))
+        except StoreError as error:
+            raise ApiError(503, "outbox-unreadable", str(error)) from error
+        return json_answer(
+            [
+                {
+                    "seq": one.row.seq,
+                    "stream": one.row.stream,
+                    "record_id": one.row.record_id,
+                    "rev": one.row.rev,
+                    "topic": one.row.topic_suffix,
+                    "bytes": len(one.row.body),
+                    "reason": one.reason,
+                    "parked_at": iso(one.parked_utc_ms),
+                }
+                for one in found
+            ]
+        )
+
+    async def _requeue(self, request: web.Request) -> web.Response:
+        body = await read_body(request)
+        seqs, actor = body.get("seqs"), body.get("actor", "local")
+        if not isinstance(seqs, list) or not all(isinstance(seq, int) and not isinstance(seq, bool) for seq in seqs):
+            raise ApiError(400, "bad-body", "`seqs` is a list of the numbers of parked rows, empty for all of them")
+        if not isinstance(actor, str):
+            raise ApiError(400, "bad-body", "`actor` is a name")
+        return json_answer(await self._actions.ask(lambda action_id: RequeueRequested(action_id, actor, tuple(seqs))))
 
     async def _reload_now(self, _request: web.Request) -> web.Response:
         is_done, lines = await self._reload()

@@ -107,6 +107,12 @@ class SiteCollector(Collector):
         if self._outbox is not None:
             yield GaugeMetricFamily("edgectl_outbox_backlog", "Records owed to the backend.", value=self._outbox.backlog_count)
             yield GaugeMetricFamily("edgectl_outbox_parked", "Records set aside.", value=self._outbox.parked_count)
+            blocks, size = self._outbox.telemetry_count, self._outbox.telemetry_bytes
+            yield GaugeMetricFamily("edgectl_outbox_telemetry_blocks", "Blocks of telemetry that wait.", value=blocks)
+            yield GaugeMetricFamily("edgectl_outbox_telemetry_bytes", "What they take, packed.", value=size)
+            if self._outbox.oldest_utc_ms is not None:
+                age_s = max(0, view.at_utc_ms - self._outbox.oldest_utc_ms) / 1000
+                yield GaugeMetricFamily("edgectl_outbox_oldest_age_seconds", "How long the oldest record is owed.", value=age_s)
         for name, count in view.counters:
             yield CounterMetricFamily(f"edgectl_{name.replace('-', '_')}", "A count since start.", value=count)
 

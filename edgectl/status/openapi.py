@@ -29,6 +29,7 @@ PATHS: dict[str, tuple[str, tuple[str, ...]]] = {
     "/api/v1/why/{charger}/{evse}": ("The same for one EVSE.", ("at",)),
     "/api/v1/limits": ("Limits from outside: who set them, how much, until when, what holds then.", ()),
     "/api/v1/uplink": ("The connection to the backend and what is owed to it.", ()),
+    "/api/v1/uplink/parked": ("Records that could not be sent and were set aside, with the reason; the oldest first.", ()),
     "/metrics": ("Prometheus text exposition.", ()),
     "/healthz": ("200 while control periods complete, else 503.", ()),
     "/readyz": ("200 once everything has started, else 503.", ()),

@@ -24,7 +24,7 @@ from edgectl.store.billing import ChainReport
 from edgectl.store.copies import BackupReport, backup
 from edgectl.store.memory import StateMemory
 from edgectl.store.opening import SALVAGED, StoreOpened, unsalvaged
-from edgectl.store.reader import LedgerFile, ParkedRow
+from edgectl.store.reader import LedgerFile
 from edgectl.store.salvage import SalvageReport, salvage
 from edgectl.store.signing import Signer, read_public_key
 from edgectl.store.sqlite import Ledger
@@ -37,7 +37,6 @@ __all__ = [
     "ChainReport",
     "Ledger",
     "LedgerFile",
-    "ParkedRow",
     "SalvageReport",
     "Signer",
     "StateFile",

@@ -7,7 +7,7 @@ runs: a reader never waits for the writer, nor the writer for a reader.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,7 @@ from edgectl.domain.phases import Phase
 from edgectl.domain.reasons import Cause, Reason
 from edgectl.domain.records import Curtailment, Excursion, LimitKept, Restored, Session
 from edgectl.domain.units import Millis, UtcMillis
-from edgectl.ports import KeptCommand, OutboxRow, OutboxSummary
+from edgectl.ports import KeptCommand, OutboxRow, OutboxSummary, ParkedRow
 from edgectl.store import commands
 from edgectl.store.anchor import read_anchor
 from edgectl.store.billing import Bill, ChainReport, check_chain
@@ -57,15 +57,6 @@ RECENT: Final = (
 """Two questions, as each has its index: one with OR reads the whole table, and after years that is hundreds of megabytes."""
 
 _ROW: Final = "seq, stream, record_id, rev, topic_suffix, body, sent_count"
-
-
-@dataclass(frozen=True, slots=True)
-class ParkedRow:
-    """A row set aside, and why."""
-
-    row: OutboxRow
-    reason: str
-    parked_utc_ms: UtcMillis
 
 
 class LedgerFile:

@@ -25,6 +25,7 @@ from edgectl.domain.records import (
     ReceiptKept,
     Record,
     ReplayKept,
+    RequeueKept,
     Session,
     SessionKept,
     TelemetryKept,
@@ -97,6 +98,11 @@ class RecordWriter:
                         "UPDATE outbox SET parked_reason = ?, parked_utc_ms = ? WHERE seq = ? AND parked_utc_ms IS NULL",
                         (record.reason, record.at_utc_ms, record.outbox_seq),
                     )
+                case RequeueKept():
+                    if record.outbox_seqs:
+                        requeue(connection, record.outbox_seqs)
+                    else:
+                        connection.execute(_REQUEUE)
                 case TelemetryKept():
                     telemetry.insert(connection, self.site, self.epoch, record, now)
                 case ReplayKept():
@@ -233,6 +239,9 @@ _LAST_STREAM_SEQ: Final = {
 }
 
 
+_REQUEUE: Final = "UPDATE outbox SET parked_reason = NULL, parked_utc_ms = NULL, sent_count = 0 WHERE parked_utc_ms IS NOT NULL"
+
+
 def mark_sent(connection: sqlite3.Connection, seqs: Sequence[int], now: Instant) -> None:
     connection.executemany(
         "UPDATE outbox SET sent_count = sent_count + 1, sent_utc_ms = ? WHERE seq = ?", [(now.utc_ms, seq) for seq in seqs]
@@ -241,10 +250,7 @@ def mark_sent(connection: sqlite3.Connection, seqs: Sequence[int], now: Instant)
 
 def requeue(connection: sqlite3.Connection, seqs: Sequence[int]) -> int:
     """Parked rows go back into the line at their old place. Returns how many did."""
-    statement = (
-        "UPDATE outbox SET parked_reason = NULL, parked_utc_ms = NULL, sent_count = 0 WHERE seq = ? AND parked_utc_ms IS NOT NULL"
-    )
-    return sum(connection.execute(statement, (seq,)).rowcount for seq in seqs)
+    return sum(connection.execute(f"{_REQUEUE} AND seq = ?", (seq,)).rowcount for seq in seqs)
 
 
 def _keep_session(connection: sqlite3.Connection, session: Session) -> None:

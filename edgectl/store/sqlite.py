@@ -17,13 +17,13 @@ from edgectl.domain.ids import EvseId, SiteId
 from edgectl.domain.records import Curtailment, Durability, Excursion, LimitKept, Record, Restored, Session
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis
-from edgectl.ports import FaultHook, KeptCommand, OutboxRow, OutboxSummary, Room, no_fault
+from edgectl.ports import FaultHook, KeptCommand, OutboxRow, OutboxSummary, ParkedRow, Room, no_fault
 from edgectl.store import commands
 from edgectl.store import records as tables
 from edgectl.store.billing import ChainReport
 from edgectl.store.keeping import Keeping, tidy
 from edgectl.store.opening import open_ledger
-from edgectl.store.reader import LedgerFile, ParkedRow
+from edgectl.store.reader import LedgerFile
 from edgectl.store.signing import Signer
 from edgectl.store.taking_in import Group, TakenIn, groups
 from edgectl.store.writer import Writer

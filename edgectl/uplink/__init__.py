@@ -8,6 +8,7 @@ From the pure inside to the socket:
   ``execution`` keeps them and their answers
 - ``window``     the sender's policy: what to send next, what an answer means, when to send again, what to set aside
 - ``blocks``     telemetry, packed on the disk, as the wire wants it
+- ``acl``        asks the broker what it lets us do
 - ``live``       states and answers, which are worth sending only while they are new
 - ``desk``       the questions to the outbox
 - ``transport``  the seam to an MQTT client; ``paho`` is the one over a network, ``access`` its credentials

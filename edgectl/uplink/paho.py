@@ -30,7 +30,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edgectl.domain.ids import SiteId
-from edgectl.domain.settings import CredentialReader, MqttSettings
+from edgectl.domain.settings import BrokerAddress, CredentialReader, MqttSettings
 from edgectl.uplink.access import ClientContext, client_context, failure_words, read_password
 from edgectl.uplink.transport import (
     FIRST_FAILURE,
@@ -57,6 +57,8 @@ LONGEST_PAUSE_S: Final = 30.0
 after the broker was away."""
 STEADY_S: Final = 10.0
 """A connection that lasted this long was a good one: the next pause is the first again."""
+LOOK_INTERVAL_S: Final = 60.0
+"""How often it is looked whether the credentials of the connection are still those on the disk."""
 MISC_INTERVAL_S: Final = 1.0
 """How often paho looks at its keep-alive."""
 NORMAL: Final = 0x00
@@ -96,6 +98,11 @@ class PahoTransport:
         self._thread: threading.Thread | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._failure_count = 0
+        self._place = 0
+        """In ``settings.brokers``: which one is tried, or held."""
+        self._made_with: tuple[bytes, ...] = ()
+        """The credentials of this connection."""
+        self._look: asyncio.TimerHandle | None = None
         self._began_s = 0.0
 
     def start(self, listener: Listener, will: Will | None, random: random.Random) -> None:
@@ -133,6 +140,8 @@ class PahoTransport:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._look is not None:
+            self._look.cancel()
         if self._connection is not None:
             self._connection.leave(NORMAL)
             self._connection.end("closed", is_by_broker=False)
@@ -149,8 +158,28 @@ class PahoTransport:
             return
         connection = _Connection(self._say, self._on_ended)
         self._connection = connection
-        self._thread = threading.Thread(target=self._make, args=(connection,), name="mqtt-connect", daemon=True)
+        self._made_with = self._read_credentials()
+        brokers = self._settings.brokers
+        broker = brokers[self._place % len(brokers)]
+        self._thread = threading.Thread(target=self._make, args=(connection, broker), name="mqtt-connect", daemon=True)
         self._thread.start()
+        if self._look is not None:
+            self._look.cancel()
+        self._look = loop.call_later(LOOK_INTERVAL_S, self._look_at_credentials)
+
+    def _look_at_credentials(self) -> None:
+        """A renewed certificate is used before the old one ends, without a restart."""
+        self._look = asyncio.get_running_loop().call_later(LOOK_INTERVAL_S, self._look_at_credentials)
+        if self._connection is not None and self._read_credentials() != self._made_with:
+            log.info("uplink_credentials_renewed")
+            self.drop("its credentials were renewed")
+
+    def _read_credentials(self) -> tuple[bytes, ...]:
+        names = (self._settings.client_certificate, self._settings.ca_certificate, self._settings.password)
+        try:
+            return tuple(self._credentials(name) for name in names if name is not None)
+        except KeyError:
+            return ()  # the attempt says which is missing
 
     def _say(self, say: Callable[[Listener], None]) -> None:
         if self._listener is not None:
@@ -168,17 +197,20 @@ class PahoTransport:
         loop = asyncio.get_running_loop()
         if loop.time() - self._began_s >= STEADY_S:
             self._failure_count = 0
+            self._place = 0
+        else:
+            self._place += 1
         pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(self._failure_count, 10)) * self._random.uniform(0.5, 1.5)
         self._failure_count += 1
         self._timer = loop.call_later(pause_s, self._connect)
 
     # --- in the connecting thread -------------------------------------------------------------------------------------
 
-    def _make(self, connection: _Connection) -> None:
+    def _make(self, connection: _Connection, broker: BrokerAddress) -> None:
         context: ClientContext | None = None
         try:
             client = self._make_client()
-            if self._settings.is_tls:
+            if broker.is_tls:
                 context = client_context(self._settings, self._credentials)
                 client.tls_set_context(context)
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's own
@@ -187,8 +219,8 @@ class PahoTransport:
             if self._options.receive_maximum is not None:
                 properties.ReceiveMaximum = self._options.receive_maximum
             client.connect(
-                self._settings.host,
-                self._settings.port,
+                broker.host,
+                broker.port,
                 keepalive=self._settings.keepalive_s,
                 clean_start=self._options.is_clean,
                 properties=properties,

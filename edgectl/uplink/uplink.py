@@ -11,17 +11,19 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 import structlog
 
 from edgectl.domain.decisions import PublishState
-from edgectl.domain.events import InputRefused, PublishRefused, UplinkChanged
+from edgectl.domain.events import AccessChecked, InputRefused, PublishRefused, UplinkChanged
 from edgectl.domain.ids import SiteId
 from edgectl.domain.settings import ClockNeed, MqttSettings
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis, UtcMillis
 from edgectl.ports import Actions, Clock, CommandBook, Inbox, Outbox, OutboxRow
+from edgectl.uplink.acl import AccessTest
 from edgectl.uplink.blocks import Blocks, content_type_of
 from edgectl.uplink.clock import CommandClock
 from edgectl.uplink.codec import encode, parse_receipt, refused, shown, status_payload
@@ -62,6 +64,9 @@ class UplinkStatus:
     in_flight_count: int
     last_puback_age_ms: Millis | None
     last_receipt_age_ms: Millis | None
+    access: str
+    """What the broker lets us do: ``enough``, ``open`` (it also lets us write where only the backend may), ``denied: ...``, or
+    ``unknown`` before it was asked."""
     last_refusal: str
     """The last thing that was refused on either side, in words; empty when nothing was."""
     backlog_count: int | None
@@ -140,6 +145,7 @@ class Uplink:
 
         self._puback_ms: Millis | None = None
         self._receipt_ms: Millis | None = None
+        self._access = AccessTest(self._topics)
         self._last_refusal = ""
         self._has_logged_refusal = False
         self._refusals = _Allowance(REFUSALS_PER_SECOND)
@@ -225,10 +231,11 @@ class Uplink:
             is_connected=self._is_connected,
             since_utc_ms=self._changed.utc_ms,
             detail="" if self._is_connected else self._detail,
-            broker="" if settings is None else f"{'mqtts' if settings.is_tls else 'mqtt'}://{settings.host}:{settings.port}",
+            broker="" if settings is None else ", ".join(str(broker) for broker in settings.brokers),
             in_flight_count=self._window.in_flight_count,
             last_puback_age_ms=None if self._puback_ms is None else now.mono_ms - self._puback_ms,
             last_receipt_age_ms=None if self._receipt_ms is None else now.mono_ms - self._receipt_ms,
+            access=self._access.words,
             last_refusal=self._last_refusal,
             backlog_count=None if summary is None else summary.backlog_count,
             parked_count=None if summary is None else summary.parked_count,
@@ -369,9 +376,16 @@ class Uplink:
         for topic_filter in self._topics.subscriptions:
             transport.subscribe(topic_filter)
         self._tell_status(now)
+        for topic in self._access.probes():
+            done = partial(self._probed, topic)
+            self._live.note(LiveMessage(topic, b"", is_retained=False, is_state=False, on_answered=done))
         log.info("uplink_connected", session_present=is_session_present, receive_maximum=receive_maximum)
         self._report(True, "")
         self.wake()
+
+    def _probed(self, topic: str, reason_code: int) -> None:
+        if self._access.answered(topic, reason_code):
+            self._inbox.put(AccessChecked(self._access.problem))
 
     def on_disconnected(self, reason: str, is_by_broker: bool = True) -> None:
         now = self._clock.now()
@@ -406,7 +420,7 @@ class Uplink:
         elif taken is not None:
             self._desk.mark(taken.seq)
         if live is not None:
-            if reason_code >= FIRST_FAILURE:
+            if reason_code >= FIRST_FAILURE and live.topic not in self._access.topics:
                 self._counters["live_refused"] += 1
                 self._note_refusal(f"{live.topic}: the broker refused it: {reason_words(reason_code)}")
             if live.on_answered is not None:
@@ -416,6 +430,8 @@ class Uplink:
     def on_message(self, message: Message) -> None:
         now = self._clock.now()
         inbound = self._topics.read(message.topic)
+        if message.topic in self._access.topics:
+            return  # a broker that lets us write there has sent our own question back
         if inbound is None:
             self._refuse(refused(f"a message on {shown(message.topic)!r}, where none is expected"), now)
         elif inbound.door is Door.RECEIPT:
@@ -425,6 +441,8 @@ class Uplink:
 
     def on_subscribe_refused(self, topic_filter: str, reason_code: int) -> None:
         self._counters["subscriptions_refused"] += 1
+        if self._access.refused(topic_filter):
+            self._inbox.put(AccessChecked(self._access.problem))
         self._note_refusal(f"subscription to {topic_filter}: {reason_words(reason_code)}")
 
     def _take_receipt(self, stream: str, message: Message, now: Instant) -> None:

@@ -48,6 +48,7 @@ from edgectl.domain.records import (
     ParkKept,
     Record,
     ReplayKept,
+    RequeueKept,
     SessionKept,
 )
 from edgectl.ports import CommandBook, KeptCommand, LedgerReader, Outbox, OutboxRow, OutboxSummary, Store
@@ -372,6 +373,17 @@ class StoreContract(_Suite):
         assert self.rows(bench, store) == []
         self.keep(bench, store, ReplayKept("billing", 1, 1, NOW.utc_ms))
         assert [row.body for row in self.rows(bench, store)] == [row.body]
+
+    def test_a_person_puts_back_parked_rows_by_number_or_all_of_them(self, bench: Bench[StoreAndOutbox]) -> None:
+        store = bench.open()
+        self.keep(bench, store, bill("a"), bill("b"), bill("c"))
+        rows = self.rows(bench, store)
+        self.keep(bench, store, *(ParkKept(row.seq, "refused", NOW.utc_ms) for row in rows))
+        assert [(one.row.record_id, one.reason) for one in bench.wait(store.parked(2))] == [("a", "refused"), ("b", "refused")]
+        self.keep(bench, store, RequeueKept((rows[1].seq, 999), NOW.utc_ms))
+        assert [row.record_id for row in self.rows(bench, store)] == ["b"]
+        self.keep(bench, store, RequeueKept((), NOW.utc_ms))
+        assert self.rows(bench, store) == rows
 
     # --- telemetry
 

@@ -20,7 +20,7 @@ from edgectl.domain.records import Curtailment, Excursion, LimitKept, Session
 from edgectl.domain.settings import WebSettings
 from edgectl.domain.time import Instant
 from edgectl.domain.views import Health
-from edgectl.ports import OutboxRow, OutboxSummary
+from edgectl.ports import OutboxRow, OutboxSummary, ParkedRow
 from edgectl.runtime.actions import ActionDesk
 from edgectl.runtime.inbox import Inbox
 from edgectl.status import StatusServer, openapi
@@ -51,6 +51,12 @@ class Shelf:
 
     def mark_sent(self, seqs: Sequence[int], now: Instant) -> Future[None]:
         return done(None)
+
+    def parked(self, limit: int) -> Future[Sequence[ParkedRow]]:
+        row = OutboxRow(7, "billing", "s-1", 1, "billing/session", b"{}", 0)
+        answer: Future[Sequence[ParkedRow]] = Future()
+        answer.set_result([ParkedRow(row, "too large", 1_790_000_000_000)])
+        return answer
 
     def summary(self) -> Future[OutboxSummary]:
         return done(OutboxSummary(0, 0, None))

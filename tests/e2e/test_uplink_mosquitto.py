@@ -26,9 +26,9 @@ from support.mosquitto import Mosquitto, free_port
 from support.outbox import EPOCH, ListOutbox
 
 from edgectl.domain.decisions import PublishState
-from edgectl.domain.events import Event, InputRefused, PublishRefused, UplinkChanged
+from edgectl.domain.events import AccessChecked, Event, InputRefused, PublishRefused, UplinkChanged
 from edgectl.domain.ids import SiteId
-from edgectl.domain.settings import MqttSettings
+from edgectl.domain.settings import BrokerAddress, MqttSettings
 from edgectl.domain.time import iso
 from edgectl.runtime.clock import SystemClock
 from edgectl.uplink import PahoTransport, Uplink
@@ -473,6 +473,40 @@ async def test_a_packed_block_says_so_in_its_content_type(tmp_path: Path) -> Non
         assert message.properties.ContentType == "application/json+zstd"  # type: ignore[attr-defined]
 
 
+async def test_at_the_start_the_broker_is_asked_what_it_lets_us_do(tmp_path: Path) -> None:
+    acl = (CONFIG / "mosquitto.acl").read_text()
+    users = {"s1": "secret", "backend": "other"}
+    login = {"username": "s1", "password": "mqtt", "credentials": {"mqtt": b"secret"}}
+    for text, words, problem in (
+        (acl, "enough", ""),
+        (acl.replace("pattern write edgectl/v1/%u/billing/#", ""), "denied: publishing on billing/#", "billing/#"),
+        ("topic readwrite #\npattern readwrite #\n", "open", ""),
+    ):
+        folder = tmp_path / words.split(":")[0]
+        folder.mkdir()
+        async with Mosquitto(folder, acl=text, users=users) as broker, gateway(broker.port, **login) as site:
+            await until(lambda: site.of(AccessChecked), "the answers")
+            assert site.uplink.status().access == words
+            assert [bool(one.problem) for one in site.of(AccessChecked)] == [bool(problem)]
+            assert problem in site.of(AccessChecked)[-1].problem
+            assert site.uplink.counters().get("live_refused", 0) == 0
+            assert site.of(InputRefused) == []
+
+
+async def test_the_next_broker_is_tried_when_the_first_is_gone_and_the_first_again_after_a_loss(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    one, two = Mosquitto(tmp_path / "one"), Mosquitto(tmp_path / "two")
+    fallbacks = (BrokerAddress("127.0.0.1", two.port, is_tls=False),)
+    async with two, gateway(one.port, fallbacks=fallbacks) as site, peer(two) as backend:
+        site.owe("a", b"{}")
+        await until(lambda: backend.bodies("billing/session"), "the bill comes over the second broker")
+        assert site.uplink.status().broker == f"mqtt://127.0.0.1:{one.port}, mqtt://127.0.0.1:{two.port}"
+        async with one, peer(one) as other:
+            two.kill()
+            await until(lambda: other.bodies("billing/session"), "and, not receipted, over the first when that is back")
+
+
 # --- TLS ------------------------------------------------------------------------------------------------------------------
 
 
@@ -537,3 +571,14 @@ async def test_without_a_client_certificate_nobody_is_let_in(tmp_path: Path) -> 
         await until(lambda: site.of(UplinkChanged), "a refusal")
         assert not site.is_connected
         assert "connects" not in site.uplink.counters()
+
+
+async def test_a_renewed_certificate_is_used_without_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgectl.uplink.paho.LOOK_INTERVAL_S", 0.2)
+    broker, credentials = secure_broker(tmp_path)
+    tls = {"is_tls": True, "client_certificate": "client", "ca_certificate": "ca"}
+    async with broker, gateway(broker.port, credentials=credentials, **tls) as site:
+        await until(lambda: site.is_connected, "connected")
+        credentials["client"] = issue(tmp_path, "s1", authority="clients-ca")
+        await until(lambda: site.uplink.counters()["connects"] == 2, "connected anew")
+        assert [change.detail for change in site.of(UplinkChanged) if change.detail] == ["its credentials were renewed"]

@@ -26,7 +26,7 @@ from edgectl.domain.ids import ChargerId, SiteId
 from edgectl.domain.roles import Role
 from edgectl.domain.settings import CommandKey, MqttSettings
 from edgectl.domain.time import Instant, iso
-from edgectl.ports import KeptCommand, OutboxRow, OutboxSummary
+from edgectl.ports import KeptCommand, OutboxRow, OutboxSummary, ParkedRow
 from edgectl.uplink import Message, Uplink
 from hwsim.world.broker import Backend, SimBroker, SimTransport
 from hwsim.world.clock import VirtualClock
@@ -78,6 +78,9 @@ class _NoOutbox:
 
     def summary(self) -> Future[OutboxSummary]:
         return _answered(OutboxSummary(0, 0, None))
+
+    def parked(self, _limit: int) -> Future[Sequence[ParkedRow]]:
+        return _answered([])
 
     def commands(self) -> Sequence[KeptCommand]:
         return tuple(self.kept.values())

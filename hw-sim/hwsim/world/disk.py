@@ -18,7 +18,7 @@ from edgectl.domain.ids import EvseId, SiteId
 from edgectl.domain.records import Curtailment, Excursion, LimitKept, Record, Restored, Session
 from edgectl.domain.remembered import KINDS
 from edgectl.domain.time import Instant
-from edgectl.ports import KeptCommand, OutboxRow, OutboxSummary, Room
+from edgectl.ports import KeptCommand, OutboxRow, OutboxSummary, ParkedRow, Room
 from edgectl.store import commands
 from edgectl.store.errors import store_error
 from edgectl.store.keeping import Keeping, tidy
@@ -97,6 +97,9 @@ class SimStore:
 
     def summary(self) -> Future[OutboxSummary]:
         return self._ask(self._file.summary)
+
+    def parked(self, limit: int) -> Future[Sequence[ParkedRow]]:
+        return self._ask(lambda: self._file.parked(limit))
 
     # --- CommandBook --------------------------------------------------------------------------------------------------
 

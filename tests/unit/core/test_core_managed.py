@@ -9,16 +9,19 @@ from edgectl.core.controller import Controller
 from edgectl.core.managed import TOKENS_COUNT
 from edgectl.domain.decisions import ActionAnswered, Ask, Decision, Keep, Remember, Reply, StartAnswer, TokenAnswer
 from edgectl.domain.events import (
+    AccessChecked,
     ActionRequested,
     Outcome,
+    PublishRefused,
     ReplayRequested,
+    RequeueRequested,
     SiteReloaded,
     TariffsGiven,
     TokenPresented,
     TokensGiven,
 )
 from edgectl.domain.ids import ChargerId, IdToken
-from edgectl.domain.records import EventKept, ReplayKept, Restored, SessionKept
+from edgectl.domain.records import EventKept, ReplayKept, RequeueKept, Restored, SessionKept
 from edgectl.domain.remembered import MANAGED
 from edgectl.domain.site import Token, TokenStatus
 from edgectl.domain.tariff import Tariff
@@ -144,3 +147,18 @@ def test_records_are_sent_again_within_a_bound(first: int, last: int, is_taken: 
     records = [keep.record for keep in of(Keep, done)]
     assert any(isinstance(record, ReplayKept) for record in records) == is_taken
     assert (answer(done).outcome is Outcome.ACCEPTED) == is_taken
+
+
+def test_what_a_person_puts_back_ends_the_alarm_and_what_the_broker_denies_raises_one() -> None:
+    bench = Bench(plant("A"))
+    bench.put(PublishRefused(7, "too large"))
+    raised = {alarm.kind for alarm in bench.controller.picture(bench.now).alarms}
+    assert raised == {"record-parked"}
+    done = bench.put(RequeueRequested("a1", "local:me", (7,)))
+    assert answer(done).status == "queued"
+    assert RequeueKept((7,), bench.utc_ms) in [keep.record for keep in of(Keep, done)]
+    assert bench.controller.picture(bench.now).alarms == ()
+    bench.put(AccessChecked("the broker's access list denies publishing on billing/#"))
+    assert {alarm.kind for alarm in bench.controller.picture(bench.now).alarms} == {"broker-access"}
+    bench.put(AccessChecked(""))
+    assert bench.controller.picture(bench.now).alarms == ()
