@@ -18,17 +18,16 @@ from edgectl.core.corrections import corrected, needs_correction
 from edgectl.core.curtailment import CurtailmentBook
 from edgectl.core.departures import ACTIONS as TARGET_ACTIONS
 from edgectl.core.departures import Departures
-from edgectl.core.doubts import Doubt
 from edgectl.core.drill import DRILL, Drills
 from edgectl.core.excursions import Excursions
 from edgectl.core.external import ExternalLimits
 from edgectl.core.history import LimitHistory
+from edgectl.core.housekeeping import Housekeeping
 from edgectl.core.ladder import Rung
 from edgectl.core.local_lists import LOCAL_LIST, LocalLists
 from edgectl.core.managed import Managed
 from edgectl.core.meters import Meters
 from edgectl.core.picture import Uplink, draw_circuits, draw_picture
-from edgectl.core.proof import Case, case_words, live
 from edgectl.core.publishing import StatePublishing
 from edgectl.core.reception import READ_BACK, Reception
 from edgectl.core.scales import ScaleWatch
@@ -36,7 +35,7 @@ from edgectl.core.sessions import RegisterWatch, Sessions, Source
 from edgectl.core.signed.book import SignedBook
 from edgectl.core.tariffs.book import PriceBook
 from edgectl.core.telemetry import TelemetryBook
-from edgectl.core.waking import Wake
+from edgectl.core.watch import Watch
 from edgectl.domain.decisions import (
     Acknowledge,
     ActionAnswered,
@@ -94,7 +93,7 @@ from edgectl.domain.external import charger_place
 from edgectl.domain.ids import ChargerId, EvseId
 from edgectl.domain.quirks import QuirkProfile, RateUnit
 from edgectl.domain.reasons import Cause
-from edgectl.domain.records import EventKept, LimitKept, ParkKept, PeriodState, ReceiptKept, ReplayKept, RequeueKept, Restored
+from edgectl.domain.records import EventKept, LimitKept, PeriodState, Restored
 from edgectl.domain.remembered import (
     ADOPTED,
     COMMISSIONING,
@@ -108,15 +107,10 @@ from edgectl.domain.remembered import (
 )
 from edgectl.domain.site import OfflinePolicy, PowerKind, Site
 from edgectl.domain.time import Instant
-from edgectl.domain.units import MilliAmps, Millis
+from edgectl.domain.units import Millis
 from edgectl.domain.views import CircuitView, CommissioningView, DrillView, SiteView
 from edgectl.ports import IdSource
 
-OVER_LIMIT_ALARM_MS: Millis = 5_000
-PROOF_GRACE_MS: Millis = 180_000
-"""Chargers have this long after our start to say that they hold their fallbacks."""
-REPLAY_COUNT = 10_000
-"""Records the backend may ask for again at once: a year of a small site."""
 STEP_MS: Millis = 900
 """A tick takes a control step only when the last is this old: with a guard meter every reading has brought one already."""
 
@@ -153,8 +147,6 @@ class Controller:
         self._meters = Meters(site)
         self._authorization = Authorization(site)
         self._prices = PriceBook(site)
-        self._proven_for: dict[ChargerId, MilliAmps] = {}
-        self._unsafe: tuple[Case, ...] = ()
         self._alarms = Alarms()
         known = (*restored.recent_sessions, *restored.open_sessions)
         self._signed = SignedBook(site, self._alarms, memory.get(SIGNATURE_KEYS, {}), known)
@@ -185,12 +177,13 @@ class Controller:
         self._reception = Reception(
             site, self._chargers, self._balancing, self._drills, self._setups, self._alarms, heartbeat_s, now
         )
+        self._watch = Watch(site, self._chargers, self._meters, self._balancing, self._external, self._alarms, now)
         self._publishing = StatePublishing()
         self._telemetry = TelemetryBook()
         self._stepped_mono_ms = now.mono_ms - STEP_MS
         self._counters: Counter[str] = Counter()
+        self._house = Housekeeping(self._alarms, self._counters)
         self._uplink = Uplink(is_connected=False, detail="not connected yet")
-        self._is_store_healthy = True
         self._marked: dict[EvseId, tuple[PeriodState, Cause]] = {}
         self._handlers: dict[type[Any], Callable[[Any, Instant], list[Decision]]] = {
             ChargerConnected: self._on_connected,
@@ -211,23 +204,23 @@ class Controller:
             InputRead: self._on_input_read,
             LimitRequested: self._on_limit_requested,
             UplinkChanged: self._on_uplink,
-            ReceiptReceived: self._on_receipt,
-            PublishRefused: self._on_publish_refused,
-            InputRefused: self._on_input_refused,
+            ReceiptReceived: self._house.receipt,
+            PublishRefused: self._house.publish_refused,
+            InputRefused: self._house.input_refused,
             Tick: self._on_tick,
             SiteReloaded: self._on_reloaded,
-            StoreChanged: self._on_store,
-            LedgerReplaced: self._on_ledger_replaced,
-            RoomMeasured: self._on_room,
+            StoreChanged: self._house.store_changed,
+            LedgerReplaced: self._house.ledger_replaced,
+            RoomMeasured: self._house.room_measured,
             SchedulePulled: self._on_schedule_pulled,
             CertificateRequested: self._on_certificate_requested,
             CertificateSigned: self._on_certificate_signed,
             ActionRequested: self._on_action,
             TokensGiven: self._on_tokens,
             TariffsGiven: self._on_tariffs,
-            ReplayRequested: self._on_replay,
-            RequeueRequested: self._on_requeue,
-            AccessChecked: self._on_access,
+            ReplayRequested: self._house.replay,
+            RequeueRequested: self._house.requeue,
+            AccessChecked: self._house.access_checked,
         }
 
     def handle(self, event: Event, now: Instant) -> list[Decision]:
@@ -251,7 +244,7 @@ class Controller:
             self._alarms,
             about=self._about,
             uplink=self._uplink,
-            is_store_healthy=self._is_store_healthy,
+            is_store_healthy=self._house.is_store_healthy,
             refused=self._reception.strangers,
             curtailed=self._curtailment.since_start,
             counters=self._counters,
@@ -515,17 +508,9 @@ class Controller:
         decided = self._external.request(event, now)
         return [*self._control(now), *decided]
 
-    def _watch_external(self, now: Instant) -> list[Decision]:
-        decisions = self._external.tick(now)
-        for state in self._external.inputs.by_id.values():
-            decisions += self._alarms.set("input-lost", state.input.id, state.is_lost(now), state.words(now), now)
-        count = self._external.unreadable_count
-        decisions += self._alarms.set("limits-lost", "state file", count > 0, f"{count} remembered limits cannot be read", now)
-        return decisions
-
     def _on_tick(self, _event: Tick, now: Instant) -> list[Decision]:
         is_due = now.mono_ms - self._stepped_mono_ms >= STEP_MS
-        ended = self._watch_external(now)
+        ended = [*self._external.tick(now), *self._watch.external(now)]
         decisions = [*(self._control(now) if is_due else []), *self._advance_drills(now), *self._remember_rungs(now), *ended]
         for state in self._chargers.by_id.values():
             decisions += self._reception.watch(state, now)
@@ -534,39 +519,10 @@ class Controller:
             if state.is_greeted and not state.is_list_told and self._is_set_up(state):
                 decisions += self._begin_list(state, now)[1]
         decisions += self._departures.tidy({session.id for session in self._sessions.open.values()}, now)
-        for meter in self._meters.by_id.values():
-            is_lost = meter.current_ma(now) is None
-            decisions += self._alarms.set("meter-lost", meter.meter.id, is_lost, meter.why_lost, now)
-            doubt = self._balancing.doubts.of(meter.meter.id)
-            for kind in Doubt:
-                is_on = doubt is not None and doubt[0] is kind
-                decisions += self._alarms.set(f"meter-{kind.value}", meter.meter.id, is_on, doubt[1] if doubt else "", now)
-        for evse, waking in self._balancing.wakings.items():
-            words = f"it did not wake from a pause; trying {waking.trying.value}"
-            decisions += self._alarms.set("vehicle-asleep", str(evse), waking.trying is not Wake.NOTHING, words, now)
-        decisions += self._watch_proof(now)
-        for circuit in self._balancing.circuits.by_id.values():
-            is_over = circuit.over_limit_ms(now) >= OVER_LIMIT_ALARM_MS
-            decisions += self._alarms.set("circuit-over-limit", circuit.circuit.id, is_over, "measured above its limit", now)
+        decisions += self._watch.tick(now)
         told = self._publishing.changes(self._balancing, self._sessions, now)
         decisions += self._telemetry.sample(self._balancing, self._sessions, now)
         return [*decisions, *self._history.changes(self._balancing, now), *told]
-
-    def _watch_proof(self, now: Instant) -> list[Decision]:
-        """The proof of the site's file again, with what each charger is known to fall to."""
-        if now.mono_ms - self._started.mono_ms < PROOF_GRACE_MS:
-            return []
-        unbound_ma = {state.charger.id: state.unbound_ma for state in self._chargers.by_id.values()}
-        if unbound_ma != self._proven_for:
-            self._proven_for = unbound_ma
-            self._unsafe = live(self.site, unbound_ma)
-        decisions: list[Decision] = []
-        for circuit in self.site.circuits:
-            cases = [case for case in self._unsafe if case.circuit == circuit.id]
-            worst = max(cases, key=lambda case: case.excess_ma, default=None)
-            words = "" if worst is None else case_words(worst)
-            decisions += self._alarms.set("proof-violated", circuit.id, worst is not None, words, now)
-        return decisions
 
     def _is_set_up(self, state: ChargerState) -> bool:
         is_free = state.is_accepted and state.quirks.is_configured and not self._drills.is_running(state.charger.id)
@@ -632,49 +588,6 @@ class Controller:
             return [*self._publishing.changes(self._balancing, self._sessions, now), WakeUplink()]
         return []
 
-    def _on_receipt(self, event: ReceiptReceived, now: Instant) -> list[Decision]:
-        self._counters["receipts"] += 1
-        rejected = tuple((item.record_id, item.rev, f"{item.code}: {item.reason}") for item in event.rejected)
-        kept = ReceiptKept(event.stream, event.epoch, event.acked_through, event.acked, rejected, now.utc_ms)
-        alarms: list[Decision] = []
-        if rejected:
-            record_id, rev, why = rejected[-1]
-            alarms = self._alarms.set("record-rejected", event.stream, True, f"{record_id} rev {rev}: {why}", now)
-        return [Keep(kept), WakeUplink(), *alarms]
-
-    def _on_publish_refused(self, event: PublishRefused, now: Instant) -> list[Decision]:
-        self._counters["publishes_refused"] += 1
-        detail = f"outbox row {event.outbox_seq}: {event.reason}"
-        alarm = self._alarms.set("record-parked", "outbox", True, detail, now)
-        return [Keep(ParkKept(event.outbox_seq, event.reason, now.utc_ms)), *alarm, WakeUplink()]
-
-    def _on_input_refused(self, event: InputRefused, _now: Instant) -> list[Decision]:
-        self._counters[f"input_refused_{event.door}"] += 1
-        return []
-
-    def _on_store(self, event: StoreChanged, now: Instant) -> list[Decision]:
-        self._is_store_healthy = event.is_healthy
-        return self._alarms.set("store-failed", "ledger", not event.is_healthy, event.detail, now)
-
-    def _on_ledger_replaced(self, event: LedgerReplaced, now: Instant) -> list[Decision]:
-        if not event.kept_as:
-            return self._alarms.set("ledger-replaced", "ledger", False, "what could be read of it is taken in", now)
-        detail = f"the damaged ledger is kept as {event.kept_as}; bring its sessions back with: edgectl ledger salvage"
-        return self._alarms.set("ledger-replaced", "ledger", True, detail, now)
-
-    def _on_room(self, event: RoomMeasured, now: Instant) -> list[Decision]:
-        """Told early: at four fifths of the budget months are left; below twice the least on the disk somebody can still look."""
-        share = event.used_bytes * 100 // event.budget_bytes
-        is_full = share >= (75 if self._alarms.is_active("ledger-filling", "ledger") else 80)
-        words = f"{share} % of {event.budget_bytes / 1e9:g} GB are used; raise ledger.budget or shorten ledger.retention"
-        free_mb, least_mb = event.disk_free_bytes // 1_000_000, event.disk_least_bytes // 1_000_000
-        is_short = event.disk_free_bytes < event.disk_least_bytes * (3 if self._alarms.is_active("disk-filling", "ledger") else 2)
-        short = f"the file system of the ledger has {free_mb} MB free; below {least_mb} MB only billing is written"
-        return [
-            *self._alarms.set("ledger-filling", "ledger", is_full, words, now),
-            *self._alarms.set("disk-filling", "ledger", is_short, short, now),
-        ]
-
     def _on_tokens(self, event: TokensGiven, now: Instant) -> list[Decision]:
         is_news, decisions = self._managed.tokens_given(event, now)
         return [*decisions, *(self._reload(now) if is_news else [])]
@@ -682,27 +595,6 @@ class Controller:
     def _on_tariffs(self, event: TariffsGiven, now: Instant) -> list[Decision]:
         is_news, decisions = self._managed.tariffs_given(event, self._file_site, now)
         return [*decisions, *(self._reload(now) if is_news else [])]
-
-    @staticmethod
-    def _on_replay(event: ReplayRequested, now: Instant) -> list[Decision]:
-        words = "" if event.from_seq <= event.to_seq < event.from_seq + REPLAY_COUNT else f"ask for 1 to {REPLAY_COUNT} records"
-        answer = ActionAnswered(event.action_id, Outcome.REJECTED if words else Outcome.ACCEPTED, "queued" * (not words), words)
-        asked = ActionRequested(event.action_id, ChargerId(event.stream), "replay", (), event.actor)
-        kept = [Keep(ReplayKept(event.stream, event.from_seq, event.to_seq, now.utc_ms))]
-        return [answer, *([] if words else kept), *recorded(asked, answer, now)]
-
-    def _on_requeue(self, event: RequeueRequested, now: Instant) -> list[Decision]:
-        answer = ActionAnswered(event.action_id, Outcome.ACCEPTED, "queued")
-        asked = ActionRequested(event.action_id, ChargerId("outbox"), "requeue", (), event.actor)
-        ended = [
-            decision
-            for kind, subject in (("record-parked", "outbox"), *(("record-rejected", stream) for stream in ("billing", "events")))
-            for decision in self._alarms.set(kind, subject, False, "put back into the line", now)
-        ]
-        return [answer, Keep(RequeueKept(event.outbox_seqs, now.utc_ms)), *ended, *recorded(asked, answer, now)]
-
-    def _on_access(self, event: AccessChecked, now: Instant) -> list[Decision]:
-        return self._alarms.set("broker-access", "uplink", bool(event.problem), event.problem, now)
 
     def _on_reloaded(self, event: SiteReloaded, now: Instant) -> list[Decision]:
         self._file_site = event.site
@@ -712,7 +604,7 @@ class Controller:
         """The file or what the backend manages has changed."""
         site = self._managed.applied(self._file_site)
         self.site = site
-        self._proven_for = {}
+        self._watch.reload(site)
         self._chargers.reload(site)
         self._reception.site = site
         self._meters.reload(site)

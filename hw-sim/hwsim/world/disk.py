@@ -133,6 +133,7 @@ class SimStore:
 
     def _submit(self, work: Callable[[], Any]) -> Future[Any]:
         future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()  # as the real one: whoever stops waiting does not undo it
         if self._is_dead:
             future.set_exception(StoreError("closed", "the process is gone", is_permanent=True))
             return future
@@ -142,6 +143,7 @@ class SimStore:
 
     def _ask(self, question: Callable[[], T]) -> Future[T]:
         future: Future[T] = Future()
+        future.set_running_or_notify_cancel()
 
         def answer() -> None:
             if not self._is_dead:

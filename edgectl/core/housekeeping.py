@@ -1,0 +1,101 @@
+"""What the broker, the backend and the disk tell: receipts, refusals, a damaged ledger, room that runs out."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from edgectl.core.actions import recorded
+from edgectl.core.alarms import Alarms
+from edgectl.domain.decisions import ActionAnswered, Decision, Keep, WakeUplink
+from edgectl.domain.events import (
+    AccessChecked,
+    ActionRequested,
+    InputRefused,
+    LedgerReplaced,
+    Outcome,
+    PublishRefused,
+    ReceiptReceived,
+    ReplayRequested,
+    RequeueRequested,
+    RoomMeasured,
+    StoreChanged,
+)
+from edgectl.domain.ids import ChargerId
+from edgectl.domain.records import ParkKept, ReceiptKept, ReplayKept, RequeueKept
+from edgectl.domain.time import Instant
+
+REPLAY_COUNT = 10_000
+"""Records the backend may ask for again at once: a year of a small site."""
+
+
+class Housekeeping:
+    """``counters`` are those people see."""
+
+    def __init__(self, alarms: Alarms, counters: Counter[str]) -> None:
+        self._alarms = alarms
+        self._counters = counters
+        self.is_store_healthy = True
+
+    def receipt(self, event: ReceiptReceived, now: Instant) -> list[Decision]:
+        self._counters["receipts"] += 1
+        rejected = tuple((item.record_id, item.rev, f"{item.code}: {item.reason}") for item in event.rejected)
+        kept = ReceiptKept(event.stream, event.epoch, event.acked_through, event.acked, rejected, now.utc_ms)
+        alarms: list[Decision] = []
+        if rejected:
+            record_id, rev, why = rejected[-1]
+            alarms = self._alarms.set("record-rejected", event.stream, True, f"{record_id} rev {rev}: {why}", now)
+        return [Keep(kept), WakeUplink(), *alarms]
+
+    def publish_refused(self, event: PublishRefused, now: Instant) -> list[Decision]:
+        self._counters["publishes_refused"] += 1
+        detail = f"outbox row {event.outbox_seq}: {event.reason}"
+        alarm = self._alarms.set("record-parked", "outbox", True, detail, now)
+        return [Keep(ParkKept(event.outbox_seq, event.reason, now.utc_ms)), *alarm, WakeUplink()]
+
+    def input_refused(self, event: InputRefused, _now: Instant) -> list[Decision]:
+        self._counters[f"input_refused_{event.door}"] += 1
+        return []
+
+    def store_changed(self, event: StoreChanged, now: Instant) -> list[Decision]:
+        self.is_store_healthy = event.is_healthy
+        return self._alarms.set("store-failed", "ledger", not event.is_healthy, event.detail, now)
+
+    def ledger_replaced(self, event: LedgerReplaced, now: Instant) -> list[Decision]:
+        if not event.kept_as:
+            return self._alarms.set("ledger-replaced", "ledger", False, "what could be read of it is taken in", now)
+        detail = f"the damaged ledger is kept as {event.kept_as}; bring its sessions back with: edgectl ledger salvage"
+        return self._alarms.set("ledger-replaced", "ledger", True, detail, now)
+
+    def room_measured(self, event: RoomMeasured, now: Instant) -> list[Decision]:
+        """Told early: at four fifths of the budget months are left; below twice the least on the disk somebody can still look."""
+        share = event.used_bytes * 100 // event.budget_bytes
+        is_full = share >= (75 if self._alarms.is_active("ledger-filling", "ledger") else 80)
+        words = f"{share} % of {event.budget_bytes / 1e9:g} GB are used; raise ledger.budget or shorten ledger.retention"
+        free_mb, least_mb = event.disk_free_bytes // 1_000_000, event.disk_least_bytes // 1_000_000
+        is_short = event.disk_free_bytes < event.disk_least_bytes * (3 if self._alarms.is_active("disk-filling", "ledger") else 2)
+        short = f"the file system of the ledger has {free_mb} MB free; below {least_mb} MB only billing is written"
+        return [
+            *self._alarms.set("ledger-filling", "ledger", is_full, words, now),
+            *self._alarms.set("disk-filling", "ledger", is_short, short, now),
+        ]
+
+    @staticmethod
+    def replay(event: ReplayRequested, now: Instant) -> list[Decision]:
+        words = "" if event.from_seq <= event.to_seq < event.from_seq + REPLAY_COUNT else f"ask for 1 to {REPLAY_COUNT} records"
+        answer = ActionAnswered(event.action_id, Outcome.REJECTED if words else Outcome.ACCEPTED, "queued" * (not words), words)
+        asked = ActionRequested(event.action_id, ChargerId(event.stream), "replay", (), event.actor)
+        kept = [Keep(ReplayKept(event.stream, event.from_seq, event.to_seq, now.utc_ms))]
+        return [answer, *([] if words else kept), *recorded(asked, answer, now)]
+
+    def requeue(self, event: RequeueRequested, now: Instant) -> list[Decision]:
+        answer = ActionAnswered(event.action_id, Outcome.ACCEPTED, "queued")
+        asked = ActionRequested(event.action_id, ChargerId("outbox"), "requeue", (), event.actor)
+        ended = [
+            decision
+            for kind, subject in (("record-parked", "outbox"), *(("record-rejected", stream) for stream in ("billing", "events")))
+            for decision in self._alarms.set(kind, subject, False, "put back into the line", now)
+        ]
+        return [answer, Keep(RequeueKept(event.outbox_seqs, now.utc_ms)), *ended, *recorded(asked, answer, now)]
+
+    def access_checked(self, event: AccessChecked, now: Instant) -> list[Decision]:
+        return self._alarms.set("broker-access", "uplink", bool(event.problem), event.problem, now)
