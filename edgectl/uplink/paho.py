@@ -77,6 +77,8 @@ class ClientOptions:
     max_inbound_bytes: int = MAX_INBOUND_BYTES
     receive_maximum: int | None = None
     """Messages the broker may send before the first is acknowledged; None leaves it to the broker."""
+    longest_pause_s: float | None = None
+    """Between attempts to connect; None for a gateway's ``LONGEST_PAUSE_S``."""
     acknowledges_itself: bool = True
     """False: a message counts as taken only once its ``acknowledge`` was called."""
 
@@ -200,7 +202,8 @@ class PahoTransport:
             self._place = 0
         else:
             self._place += 1
-        pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(self._failure_count, 10)) * self._random.uniform(0.5, 1.5)
+        longest_s = self._options.longest_pause_s or LONGEST_PAUSE_S
+        pause_s = min(longest_s, FIRST_PAUSE_S * 2 ** min(self._failure_count, 10)) * self._random.uniform(0.5, 1.5)
         self._failure_count += 1
         self._timer = loop.call_later(pause_s, self._connect)
 

@@ -28,6 +28,8 @@ log = structlog.get_logger(__name__)
 RECEIVE_MAXIMUM: Final = 2 * BATCH_MAX
 """Messages the broker hands over before the first is acknowledged: a batch in hand, one more behind it."""
 DATABASE_RETRY_S: Final = 1.0
+LONGEST_PAUSE_S: Final = 5.0
+"""Between attempts to reach the broker: a few processes beside it, not a fleet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ def make_transport(broker: MqttSettings, *, client_id: str = "") -> PahoTranspor
         is_clean=True,
         max_inbound_bytes=MAX_BODY_BYTES + 65_536,
         receive_maximum=RECEIVE_MAXIMUM,
+        longest_pause_s=LONGEST_PAUSE_S,
         acknowledges_itself=False,
     )
     return PahoTransport(broker, SiteId(""), read_file, options)

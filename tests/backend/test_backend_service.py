@@ -141,3 +141,23 @@ async def test_the_sample_access_list_lets_the_backend_do_its_work(tmp_path: Pat
     ):
         site.bill(Book().write("a").body)
         await site.acknowledged([("a", 1)])
+
+
+async def test_what_the_database_will_not_have_is_found_among_the_good_and_set_aside(
+    tmp_path: Path, database_url: str, database: Database
+) -> None:
+    await database.rows("ALTER TABLE session ADD CHECK (charger <> 'CP-9')")
+    book = Book()
+    for number in range(40):
+        book.write(f"r{number}", charger="CP-9" if number in {7, 23} else "CP-1")
+    wanted = {key: body for key, body in named(book).items() if key[0] not in {"r7", "r23"}}
+    async with (
+        Mosquitto(tmp_path) as broker,
+        BackendProcess(tmp_path, broker.port, database_url) as _,
+        BareSite(broker.port) as site,
+    ):
+        site.bill(*named(book).values())
+        await site.acknowledged(wanted)
+        await until(lambda: len(site.rejected) == 2, "two refusals")
+        assert site.rejected == {("r7", 1): "unstorable", ("r23", 1): "unstorable"}
+        assert await stored(database_url) == wanted
