@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -340,3 +341,21 @@ async def test_what_a_damaged_ledger_owed_reaches_the_backend_after_a_salvage(fo
         told = depot.json("ledger", "backup", str(copy), "--data-dir", str(depot.data))
         assert told["session_count"] >= 2
         assert [str(path) for path in copy.iterdir()] == [told["path"]]
+
+
+async def test_a_site_with_a_key_signs_what_it_bills_and_without_it_does_not_start(folder: Path) -> None:
+    async with Depot(folder) as depot:
+        depot.write_site(extra="ledger: {signing_key: {credential: ledger-key}}\n")
+        run = depot.edgectl("run", "-c", str(depot.site), "--data-dir", str(depot.data))
+        assert (run.returncode, "signing_key_unusable" in run.stderr) == (2, True)
+        key = folder / "secrets" / "ledger-key"
+        key.parent.mkdir()
+        subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", key], check=True)  # noqa: ASYNC221
+        await depot.start()
+        await depot.connected()
+        depot.plug()
+        await depot.charging()
+        depot.unplug()
+        await depot.until(lambda: depot.rows("SELECT count(*) FROM bill") == [(1,)], "billed")
+        done = depot.edgectl("ledger", "verify", "--data-dir", str(depot.data), "--public-key", str(key))
+        assert (done.returncode, "1 are signed, each by a key given; 0 are not" in done.stdout) == (0, True), done
