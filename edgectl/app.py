@@ -68,7 +68,7 @@ class Parts:
     store: SiteStore
     memory: Memory
     epoch: str
-    replaced_ledger: Path | None = None
+    unsalvaged: Callable[[], Path | None] = lambda: None
     """Where a damaged ledger was set aside, now or earlier, that nobody has salvaged."""
     take_in: Callable[[str], TakenIn] | None = None
     """Keeps what a backup or a salvaged file in the data directory holds; None where there is no such directory."""
@@ -186,8 +186,11 @@ class Daemon:
         return taken
 
     def _taken_in(self) -> None:
-        self.inbox.put(LedgerReplaced(""))
+        self._tell_of_damage()
         self.uplink.wake()
+
+    def _tell_of_damage(self) -> None:
+        self.inbox.put(LedgerReplaced(str(self._parts.unsalvaged() or "")))
 
     def _site_root(self) -> bytes | None:
         return self._authority.root_pem(self._parts.clock.now()) if self._authority is not None else None
@@ -246,8 +249,7 @@ class Daemon:
         self._supervisor.start("meters", self.meters.run)
         self._supervisor.start("uplink", self.uplink.run)
         self._supervisor.start("housekeeping", self._housekeeping.run)
-        if self._parts.replaced_ledger is not None:
-            self.inbox.put(LedgerReplaced(str(self._parts.replaced_ledger)))
+        self._tell_of_damage()
         self.health.is_ready = True
 
     async def _run_engine(self) -> None:
@@ -391,7 +393,7 @@ def run(config: Path, data_dir: Path, socket_path: Path | None = None, *, fault:
         store=ledger,
         memory=StateMemory(data_dir / "state.json"),
         epoch=ledger.opened.epoch,
-        replaced_ledger=unsalvaged(data_dir / LEDGER),
+        unsalvaged=lambda: unsalvaged(data_dir / LEDGER),
         take_in=lambda name: ledger.take_in(data_dir / name, SystemClock().now()),
         socket_path=socket_path,
         authority_folder=data_dir / "authority",

@@ -74,7 +74,8 @@ def finished(target: Path) -> Iterator[Path]:
     try:
         fresh.unlink(missing_ok=True)
         yield fresh
-        fresh.chmod(0o600)
+        with suppress(PermissionError):  # a USB stick's file system may know no such thing
+            fresh.chmod(0o600)
         with closing(open_reader(fresh)) as connection:
             verdict = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
         if verdict != "ok":
@@ -83,7 +84,8 @@ def finished(target: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         if os.geteuid() == 0:  # the daemon, which is not root, is to read it, too
             owner = target.parent.stat()
-            os.chown(fresh, owner.st_uid, owner.st_gid)
+            with suppress(PermissionError):
+                os.chown(fresh, owner.st_uid, owner.st_gid)
         fresh.replace(target)
         sync_directory(target.parent)
     except READING as error:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 from support.store_bench import LedgerBench, ledger_bench
 from support.store_records import NOW, alarm, assert_chain, bill, ended, later, message, receipt, session
 
@@ -266,6 +267,13 @@ def test_a_backup_put_in_the_place_of_the_ledger_begins_a_new_epoch_and_waits_fo
     assert aside is not None
     salvage(aside, tmp_path / "salvaged.db")
     assert ledger.take_in(tmp_path / "salvaged.db", NOW).bills == COUNT - RECEIPTED
+
+
+def test_a_backup_goes_on_a_stick_without_permissions_too(used: LedgerBench, tmp_path: Path, mocker: MockerFixture) -> None:
+    """A FAT file system refuses to take rights from somebody; there is none to be had in a test."""
+    mocker.patch.object(Path, "chmod", side_effect=PermissionError)
+    mocker.patch("os.chown", side_effect=PermissionError)
+    assert backup(used.path, tmp_path / "copy.db", NOW).bill_count == COUNT
 
 
 def test_a_backup_that_cannot_be_made_leaves_nothing(used: LedgerBench, tmp_path: Path) -> None:
