@@ -109,9 +109,24 @@ def sessions(
     _show(rows, as_json, [*columns, "amount", "currency", "flags"])
 
 
+@click.command("clear-alarms")
+@database_option
+@click.option("--kind", help="only of this kind")
+@click.option("--subject", help="only about this")
+@click.argument("site")
+def clear_alarms(database: str, kind: str | None, subject: str | None, site: str) -> None:
+    """Say that alarms of the backend about SITE were seen to. Those of its gateway end by themselves."""
+    from edgectl_backend.cli.asking import with_database
+    from edgectl_backend.postgres import questions
+
+    count = with_database(database, lambda opened: questions.clear_alarms(opened, site, kind, subject))
+    click.echo(f"{count} cleared")
+
+
 LISTINGS = (
     sites,
     sessions,
+    clear_alarms,
     _listing(
         "gaps",
         "Numbers of ledgers that have not arrived, and whether one of them was refused.",

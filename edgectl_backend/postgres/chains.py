@@ -75,24 +75,30 @@ async def _walk(connection: Connection, ledger: Ledger) -> bool | None:
 
 async def _note_breaks(connection: Connection, ledger: Ledger, breaks: Iterable[Break]) -> None:
     for one in breaks:
-        await connection.execute(
-            "INSERT INTO chain_fault (site, epoch, seq, kind, expected, found) VALUES ($1, $2, $3, 'broken', $4, $5)"
-            " ON CONFLICT DO NOTHING",
-            *ledger,
-            one.seq,
-            bytes.fromhex(one.expected),
-            bytes.fromhex(one.found),
-        )
-        await raise_alarm(
-            connection, ledger[0], "chain-broken", f"{ledger[1]}/{one.seq}", f"record {one.seq} does not follow the one before it"
-        )
+        words = f"record {one.seq} does not follow the one before it"
+        await note_fault(connection, ledger, one.seq, ("broken", one.expected, one.found), ("chain-broken", words))
+
+
+async def note_fault(
+    connection: Connection, ledger: Ledger, seq: int, fault: tuple[str, str, str], alarm: tuple[str, str]
+) -> None:
+    """A fault of a chain, once: its kind, the hash that was expected, the one that was found; and the alarm for it."""
+    kind, expected, found = fault
+    new = await connection.fetchval(
+        "INSERT INTO chain_fault (site, epoch, seq, kind, expected, found) VALUES ($1, $2, $3, $4, $5, $6)"
+        " ON CONFLICT DO NOTHING RETURNING true",
+        *(*ledger, seq, kind, bytes.fromhex(expected), bytes.fromhex(found)),
+    )
+    if new:
+        await raise_alarm(connection, ledger[0], alarm[0], f"{ledger[1]}/{seq}", alarm[1])
 
 
 async def raise_alarm(connection: Connection, site: str, kind: str, subject: str, detail: str) -> None:
-    """An alarm of the backend's own."""
+    """An alarm of the backend's own; it stands until a person clears it."""
     await connection.execute(
         "INSERT INTO alarm (site, source, kind, subject, is_active, detail, at) VALUES ($1, 'backend', $2, $3, true, $4, now())"
-        " ON CONFLICT (site, source, kind, subject) DO NOTHING",
+        " ON CONFLICT (site, source, kind, subject) DO UPDATE SET is_active = true, detail = excluded.detail, at = excluded.at"
+        " WHERE NOT alarm.is_active",
         site,
         kind,
         subject,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from edgectl_backend.judging.bills import Bill, Poison
 from edgectl_backend.judging.records import Kept, Link, Meaning, Revision, forks, judge, link, newest, revision, sort
 from edgectl_backend.judging.telling import Event, State, Status, Telemetry
-from edgectl_backend.postgres.chains import Ledger, raise_alarm
+from edgectl_backend.postgres.chains import Ledger, note_fault, raise_alarm
 from edgectl_backend.postgres.database import Connection, Database, translated
 
 CONFLICT_REASON = "another content was stored under this record and revision before"
@@ -155,15 +155,9 @@ async def _insert_links(connection: Connection, bills: Sequence[Bill]) -> list[B
     hashes: dict[Link, str] = {(row["site"], row["epoch"], row["seq"]): row["hash"].hex() for row in kept}
     forked = forks(bills, hashes)
     for bill in forked:
-        await connection.execute(
-            "INSERT INTO chain_fault (site, epoch, seq, kind, expected, found) VALUES ($1, $2, $3, 'fork', $4, $5)"
-            " ON CONFLICT DO NOTHING",
-            *link(bill),
-            bytes.fromhex(hashes[link(bill)]),
-            bytes.fromhex(bill.hash),
-        )
-        detail = f"two records have number {bill.seq}: was an older copy of the ledger restored?"
-        await raise_alarm(connection, bill.site, "chain-forked", bill.epoch, detail)
+        words = f"two records have number {bill.seq}: was an older copy of the ledger restored?"
+        fault = ("fork", hashes[link(bill)], bill.hash)
+        await note_fault(connection, (bill.site, bill.epoch), bill.seq, fault, ("chain-forked", words))
     return forked
 
 
@@ -220,10 +214,11 @@ def _conflict(bill: Bill) -> Poison:
 
 async def _keep_rejects(connection: Connection, rejects: Sequence[Poison]) -> None:
     for one in sorted(rejects, key=lambda poison: (poison.site, poison.code, poison.body)):
-        await connection.execute(
+        is_new = await connection.fetchval(
             "INSERT INTO reject (site, code, body_sha256, reason, epoch, seq, record_id, rev, body)"
             " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
-            " ON CONFLICT (site, code, body_sha256) DO UPDATE SET times = reject.times + 1, last_at = now()",
+            " ON CONFLICT (site, code, body_sha256) DO UPDATE SET times = reject.times + 1, last_at = now()"
+            " RETURNING times = 1",
             one.site,
             one.code,
             hashlib.sha256(one.body).digest(),
@@ -236,7 +231,8 @@ async def _keep_rejects(connection: Connection, rejects: Sequence[Poison]) -> No
         )
         subject = f"{one.record_id or 'unnamed'} rev {one.rev}"
         kind = "record-conflict" if one.code == "conflict" else "record-rejected"
-        await raise_alarm(connection, one.site, kind, subject, f"{one.code}: {_clean(one.reason)}")
+        if is_new:
+            await raise_alarm(connection, one.site, kind, subject, f"{one.code}: {_clean(one.reason)}")
 
 
 async def _keep_events(connection: Connection, events: Sequence[Event]) -> None:

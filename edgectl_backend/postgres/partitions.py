@@ -38,6 +38,8 @@ async def tend(database: Database, keep_days: int) -> list[str]:
                     await connection.execute(f"DROP TABLE {name}")
                     done.append(name)
             await connection.execute("DELETE FROM telemetry_other WHERE at < $1::date", oldest)
+            # Of what names no record nobody can be told, so it comes again and again: that which stopped is of no use to anybody.
+            await connection.execute("DELETE FROM reject WHERE record_id IS NULL AND last_at < $1::date", oldest)
             for offset in range(-min(DAYS_BEHIND, keep_days), DAYS_AHEAD + 1):
                 day, next_day = today + timedelta(days=offset), today + timedelta(days=offset + 1)
                 if name_of(day) in present:

@@ -112,6 +112,16 @@ async def last_status(database: Database, site: str) -> bytes | None:
     return rows[0]["body"] if rows else None
 
 
+async def clear_alarms(database: Database, site: str, kind: str | None, subject: str | None) -> int:
+    """The backend's own: a person has seen to them. How many stood."""
+    rows = await database.rows(
+        "UPDATE alarm SET is_active = false, at = now() WHERE source = 'backend' AND is_active AND site = $1"
+        " AND ($2::text IS NULL OR kind = $2) AND ($3::text IS NULL OR subject = $3) RETURNING true",
+        *(site, kind, subject),
+    )
+    return len(rows)
+
+
 async def note_command(database: Database, id_: str, site: str, name: str, actor: str, args: str) -> None:
     await database.rows(
         "INSERT INTO command (id, site, name, actor, args) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",

@@ -98,6 +98,7 @@ class Pump:
 
     def on_subscribe_refused(self, topic_filter: str, reason_code: int) -> None:
         self.counters["subscriptions_refused"] += 1
+        self.is_connected, self.detail = False, f"the broker does not let us read {topic_filter} (0x{reason_code:02X})"
         log.error("subscription_refused", topic_filter=topic_filter, reason_code=reason_code)
 
     # --- batches ------------------------------------------------------------------------------------------------------

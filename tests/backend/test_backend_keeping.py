@@ -11,6 +11,7 @@ from support.postgres import new_database
 
 from edgectl_backend.judging.bills import Bill, read_bill
 from edgectl_backend.judging.records import Meaning
+from edgectl_backend.postgres import questions
 from edgectl_backend.postgres.chains import unwalked, walk_all
 from edgectl_backend.postgres.database import Database, DatabaseError
 from edgectl_backend.postgres.keeping import Batch, Judged, Keeper
@@ -64,6 +65,17 @@ async def test_another_content_under_the_same_revision_is_refused_alarmed_and_ne
     (reject,) = await database.rows("SELECT code, body FROM reject")
     assert (reject["code"], reject["body"]) == ("conflict", other.body)
     assert (await database.rows("SELECT kind FROM alarm WHERE is_active"))[0]["kind"] == "record-conflict"
+
+
+async def test_an_alarm_that_was_seen_to_comes_back_only_for_something_new(database: Database) -> None:
+    keeper = Keeper(database)
+    first = bill(Book().write("a").body)
+    await keeper.keep(Batch(bills=[first]))
+    for energy_wh, standing in ((1, 1), (1, 0), (2, 1)):
+        await keeper.keep(Batch(bills=[bill(Book().write("a", energy_wh=energy_wh).body)]))
+        assert len(await questions.alarms(database)) == standing
+        assert await questions.clear_alarms(database, "s1", None, None) == standing
+    assert [row["times"] for row in await questions.rejects(database)] == [1, 2]
 
 
 async def test_the_highest_revision_counts_in_whatever_order_they_come(database: Database) -> None:
