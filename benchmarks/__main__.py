@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.report import CheckFailedError, describe_machine, machine
 
-ALL = ("allocation", "quality", "ocpp", "server", "storm", "flood", "replay", "reaction", "meters", "backend", "ledger")
+ALL = ("allocation", "quality", "ocpp", "server", "storm", "flood", "replay", "reaction", "meters", "backend", "ledger", "uplink")
 
 
 def main() -> int:

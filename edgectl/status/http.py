@@ -184,7 +184,7 @@ class StatusServer:
         return web.Response(text=text, content_type="text/html", headers=HEADERS)
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        body = exposition(self._view, self._health(), await self._summary())
+        body = exposition(self._view, self._health(), await self._summary(), encode(self._uplink()))
         return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8", **HEADERS})
 
     async def _healthz(self, _request: web.Request) -> web.Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -16,7 +16,10 @@ from edgectl.ports import OutboxSummary
 class SiteCollector(Collector):
     """Made anew for each scrape from one picture."""
 
-    def __init__(self, view: SiteView, health: Health, outbox: OutboxSummary | None) -> None:
+    def __init__(
+        self, view: SiteView, health: Health, outbox: OutboxSummary | None, transport: Mapping[str, object] | None = None
+    ) -> None:
+        self._transport = transport or {}
         self._view = view
         self._health = health
         self._outbox = outbox
@@ -113,11 +116,27 @@ class SiteCollector(Collector):
             if self._outbox.oldest_utc_ms is not None:
                 age_s = max(0, view.at_utc_ms - self._outbox.oldest_utc_ms) / 1000
                 yield GaugeMetricFamily("edgectl_outbox_oldest_age_seconds", "How long the oldest record is owed.", value=age_s)
+        for key, name, words in _TRANSPORT_AGES:
+            age_ms = self._transport.get(key)
+            if isinstance(age_ms, int):
+                yield GaugeMetricFamily(name, words, value=age_ms / 1000)
         for name, count in view.counters:
             yield CounterMetricFamily(f"edgectl_{name.replace('-', '_')}", "A count since start.", value=count)
 
 
-def exposition(view: Callable[[], SiteView], health: Health, outbox: OutboxSummary | None) -> bytes:
+_TRANSPORT_AGES = (
+    ("last_puback_age_ms", "edgectl_uplink_puback_age_seconds", "Since the broker last answered a publish."),
+    ("last_receipt_age_ms", "edgectl_uplink_receipt_age_seconds", "Since the backend last said what it has stored."),
+)
+
+
+def exposition(
+    view: Callable[[], SiteView],
+    health: Health,
+    outbox: OutboxSummary | None,
+    transport: Mapping[str, object] | None = None,
+) -> bytes:
+    """``transport`` is how the uplink says it is doing, as the API shows it."""
     registry = CollectorRegistry()
-    registry.register(SiteCollector(view(), health, outbox))
+    registry.register(SiteCollector(view(), health, outbox, transport))
     return generate_latest(registry)

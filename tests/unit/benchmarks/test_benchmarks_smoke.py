@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import backend, flood, ledger, meters, reaction, replay, report, server, storm, wire
+from benchmarks import backend, flood, ledger, meters, reaction, replay, report, server, storm, uplink, wire
 from benchmarks.daemon import names, site_text
 from edgectl.config.loading import check_text
 
@@ -131,3 +131,11 @@ async def test_records_that_are_not_in_the_database_fail_the_backend_benchmark()
 
     with pytest.raises(report.CheckFailedError, match="0 of 3 receipted records"):
         await backend.check(Empty(), backend.records_of("x", 3), is_plain=False)  # type: ignore[arg-type]
+
+
+@slow
+def test_the_uplink_benchmark_runs() -> None:
+    found = uplink.run(records=40, rounds=1)
+    assert len(found["records_per_s"]) == 1
+    assert found["session_bytes"]["signed"]["plain"] > found["session_bytes"]["unsigned"]["plain"] > 1_000
+    assert found["telemetry_row_bytes"]["packed"] < found["telemetry_row_bytes"]["plain"]

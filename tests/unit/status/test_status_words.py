@@ -64,7 +64,10 @@ def test_metrics_parse_and_carry_base_units() -> None:
     bench.meter(10)
     bench.start("A")
     body = exposition(
-        lambda: bench.controller.picture(bench.now), Health(100, True, True, ""), OutboxSummary(3, 1, None)
+        lambda: bench.controller.picture(bench.now),
+        Health(100, True, True, ""),
+        OutboxSummary(3, 1, None),
+        {"last_puback_age_ms": 1_500},
     ).decode()
     samples = {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
@@ -74,6 +77,8 @@ def test_metrics_parse_and_carry_base_units() -> None:
     assert samples["edgectl_circuit_current_amperes", (("circuit", "grid"), ("phase", "L1"))] == 10
     assert samples["edgectl_evse_limit_amperes", (("charger", "A"), ("evse", "1"))] == 32
     assert samples["edgectl_outbox_backlog", ()] == 3
+    assert samples["edgectl_uplink_puback_age_seconds", ()] == 1.5
+    assert ("edgectl_uplink_receipt_age_seconds", ()) not in samples
     assert samples["edgectl_control_steps_total", ()] > 0
 
 

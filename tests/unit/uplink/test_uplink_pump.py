@@ -592,3 +592,26 @@ def test_a_week_of_blocks_drains_in_ten_minutes_while_states_are_two_seconds_old
         assert oldest_s <= 2.0
 
     virtually(main)
+
+
+def test_a_receipt_for_each_row_is_never_too_many_and_more_than_that_are_dropped() -> None:
+    async def main(site: Site) -> None:
+        for number in range(3_000):
+            site.outbox.owe(f"r{number}", b"{}")
+        site.broker.latency_s = 0.001
+        site.broker.come_up()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        receipted = 0
+        while site.outbox.waiting("billing"):
+            assert loop.time() - began < 30, "nothing waits for a timeout"
+            await asyncio.sleep(0.01)
+            while receipted < len(site.broker.on("billing/session")):
+                site.receipt(f"r{receipted}")
+                receipted += 1
+        assert "receipts_dropped" not in site.uplink.counters()
+        for _ in range(5_000):
+            site.receipt("r1")
+        assert site.uplink.counters()["receipts_dropped"] > 1_000
+
+    virtually(main)
