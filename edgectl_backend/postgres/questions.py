@@ -23,7 +23,7 @@ sessions AS (
     SELECT site, count(*) FILTER (WHERE status = 'active') AS open_sessions,
         count(*) FILTER (WHERE status = 'completed' AND ended_at > now() - interval '24 hours') AS sessions_24h,
         sum(energy_wh) FILTER (WHERE status = 'completed' AND ended_at > now() - interval '24 hours') AS energy_24h_wh
-    FROM session WHERE status = 'active' OR started_at > now() - interval '30 days' GROUP BY site
+    FROM session WHERE status = 'active' OR ended_at > now() - interval '24 hours' GROUP BY site
 )
 SELECT known.site, COALESCE(site.state, 'unknown') AS state, site.version, site.since, site.backlog, site.oldest_unacked_s,
     site.received_at AS heard_at, COALESCE(alarms.alarms, 0) AS alarms, COALESCE(sessions.open_sessions, 0) AS open_sessions,

@@ -54,7 +54,9 @@ async def test_poison_is_refused_with_a_reason_and_the_line_moves_on(tmp_path: P
         BackendProcess(tmp_path, broker.port, database_url) as _,
         BareSite(broker.port) as site,
     ):
-        site.bill(good.body, b"no json", altered(bad.body, seq=9), Book().write("a", energy_wh=5).body, last.body)
+        site.bill(good.body)
+        await site.acknowledged([("a", 1)])
+        site.bill(b"no json", altered(bad.body, seq=9), Book().write("a", energy_wh=5).body, last.body)
         await site.acknowledged([("a", 1), ("c", 1)])
         await until(lambda: len(site.rejected) == 2, "two refusals")
         assert site.rejected == {("b", 1): "hash-mismatch", ("a", 1): "conflict"}
