@@ -22,7 +22,7 @@ WITHOUT_UNIT = {
     "value",                       # of Input: the unit is beside it
     "priority", "security_profile", "rev", "port", "baud", "stop_bits",  # counts and codes of the field
     "stack_level",                 # an ordinal of the standard
-    "outbox_seq", "acked_through", "last_transaction_number", "seq", "from_seq", "to_seq",
+    "outbox_seq", "outbox_seqs", "acked_through", "last_transaction_number", "seq", "from_seq", "to_seq",
     "interval_s", "heartbeat_s", "keepalive_s",                          # seconds, as the protocols carry them
     "frequency_mhz",               # millihertz
 }  # fmt: skip
