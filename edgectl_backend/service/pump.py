@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 
 BATCH_MAX: Final = 500
 """Messages in one transaction; more would only keep the first of them waiting."""
+ARRIVED_MAX: Final = 4 * BATCH_MAX
+"""Messages waiting. What is published at QoS 1 stays below it by the receive maximum; what came at QoS 0 is worth no more."""
 WORKERS_COUNT: Final = 2
 """Batches at once: one is read while the other's commit is on its way to the disk."""
 RETRY_S: Final = 0.5
@@ -93,6 +95,9 @@ class Pump:
         self._outgoing.answered(token)
 
     def on_message(self, message: Message) -> None:
+        if len(self._arrived) >= ARRIVED_MAX:
+            self.counters["messages_dropped"] += 1
+            return
         self._arrived.append((_EPOCH + timedelta(milliseconds=self._clock.now().utc_ms), message))
         self._news.set()
 

@@ -9,6 +9,7 @@ import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
+from support.contract import faults
 from support.ledger import Book, altered, session
 
 from edgectl.domain.events import ReceiptReceived
@@ -152,6 +153,7 @@ def test_a_receipt_names_each_record_once_and_never_a_number() -> None:
     assert topic == "edgectl/v1/s1/receipt/billing"
     found = parse_receipt("billing", payload)
     assert isinstance(found, ReceiptReceived)
+    assert faults("receipt/billing", payload) == []
     assert found.acked == (("a", 1),)
     assert [(item.record_id, item.rev, item.code) for item in found.rejected] == [("b", 2, "conflict")]
     assert found.acked_through is None
