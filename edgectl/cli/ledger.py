@@ -126,6 +126,8 @@ def salvage(daemon: Daemon, source: Path | None, into: Path | None, data_dir: Pa
     target = into or data_dir / f"{found.name.removesuffix(SALVAGED)}{SALVAGED}"
     if target.resolve() == found.resolve():
         raise click.ClickException(f"{found} is what was salvaged; name the damaged file, or --into another")
+    if found.exists():  # page by page, some 3 MB a second on a PC
+        click.echo(f"reading {found}, {found.stat().st_size / 1e6:.1f} MB ...", err=True)
     try:
         report = read_all(found, target)
     except StoreError as error:

@@ -341,6 +341,8 @@ async def test_what_a_damaged_ledger_owed_reaches_the_backend_after_a_salvage(fo
         told = depot.json("ledger", "backup", str(copy), "--data-dir", str(depot.data))
         assert told["session_count"] >= 2
         assert [str(path) for path in copy.iterdir()] == [told["path"]]
+        back = depot.json("ledger", "salvage", told["path"], "--data-dir", str(depot.data))
+        assert back["taken_in"] == {"sessions": 0, "bills": 0, "rebuilt": 0, "refused": []}, "all of it is here"
 
 
 async def test_a_site_with_a_key_signs_what_it_bills_and_without_it_does_not_start(folder: Path) -> None:

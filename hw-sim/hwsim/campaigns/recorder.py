@@ -152,7 +152,7 @@ class Recorder:
 
 def _library() -> Any:
     """The SQLite that this Python's ``sqlite3`` uses."""
-    for name in ("libsqlite3.so.0", _sqlite3.__file__):
+    for name in ("libsqlite3.so.0", getattr(_sqlite3, "__file__", None)):  # the last for one with SQLite inside
         try:
             library = ctypes.CDLL(name)
             library.sqlite3_libversion.restype = c_char_p

@@ -96,7 +96,7 @@ def test_without_a_daemon_a_salvage_says_what_is_there_and_to_come_back(bench: L
 
     kept = edgectl(bench, "salvage", str(aside), "--into", str(tmp_path / "out.db"), "--json")
     assert kept.return_value == 0
-    told = json.loads(kept.output)
+    told = json.loads(kept.stdout)
     assert (told["owed_count"], told["missing_seqs"], told["taken_in"]) == (1, [], None)
     assert (tmp_path / "out.db").exists()
     assert edgectl(bench, "salvage", str(tmp_path / "not there")).return_value == 1
