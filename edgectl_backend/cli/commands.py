@@ -96,6 +96,38 @@ def migrate_command(database: str) -> None:
         click.echo(f"{name}")
 
 
+@cli.command()
+@database_option
+@click.option("--site", help="only this one")
+@click.option(
+    "--public-key", "key_files", multiple=True, metavar="FILE", help="also check signatures, by this Ed25519 key; may be repeated"
+)
+def verify(database: str, site: str | None, key_files: tuple[str, ...]) -> None:
+    """Hold every record in the database once more against its hash and the chain, and against its gateway's signature."""
+    from edgectl.store import read_public_key
+    from edgectl_backend.cli.asking import with_database
+    from edgectl_backend.judging.rechecking import Recheck
+    from edgectl_backend.postgres.rechecking import recheck_all
+    from edgectl_backend.service.process import read_file
+
+    keys = []
+    for name in key_files:
+        try:
+            keys.append(read_public_key(read_file(name)))
+        except (KeyError, ValueError) as error:
+            raise click.BadParameter(f"{name} {error}", param_hint="--public-key") from error
+
+    def tell(ledger: tuple[str, str], found: Recheck) -> None:
+        signed = f", {found.signed_count} signed" if found.signed_count or keys else ""
+        click.echo(f"{ledger[0]} {ledger[1]}: {found.count} records{signed}, {'whole' if found.is_whole else 'NOT whole'}")
+        for words in found.problems:
+            click.echo(f"  {words}")
+
+    found = with_database(database, lambda opened: recheck_all(opened, site, keys, tell))
+    if not found:
+        sys.exit(FAILED)
+
+
 @cli.command("send-command")
 @broker_options
 @click.option("--database", metavar="URL", envvar="EDGECTL_BACKEND_DATABASE", show_envvar=True, help="to note the command there")
