@@ -145,6 +145,19 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+def is_in_use(path: Path) -> bool:
+    """Whether a daemon has this very file as its ledger."""
+    lock = path.with_name(f"{path.name}.lock")
+    if not lock.exists():
+        return False
+    try:
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
+
+
 def unsalvaged(path: Path) -> Path | None:
     """The latest damaged ledger that was set aside for ``path`` and that nobody has salvaged yet."""
     aside = [
@@ -229,13 +242,14 @@ def _examine(path: Path) -> str:
     if not path.exists():
         # A WAL without its database is what a power cut leaves between the renames of an earlier quarantine.
         return "a WAL without its database" if path.with_name(f"{path.name}-wal").exists() else ""
+    # Before SQLite has it open: closing a file lets go of every lock this process has on it (fcntl(2)), SQLite's too.
+    with path.open("rb") as file:
+        header = file.read(20)
     try:
         with closing(open_reader(path)) as connection:
             version = _version(connection)
             if not 0 <= version <= HIGHEST_SCHEMA:
                 return f"schema {version}, which no edgectl will ever have"
-            with path.open("rb") as file:
-                header = file.read(20)
             if any(form not in (1, 2) for form in header[18:]):
                 return f"a file format that SQLite does not have: {header[18:].hex()}"
             _refuse_newer(version, migrations())

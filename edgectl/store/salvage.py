@@ -21,7 +21,7 @@ from edgectl.domain.records import Session, SessionStatus
 from edgectl.store import billing
 from edgectl.store.anchor import ANCHOR_KEY, read_anchor
 from edgectl.store.copies import finished, mark
-from edgectl.store.opening import migrate, migrations
+from edgectl.store.opening import is_in_use, migrate, migrations
 from edgectl.store.pages import TABLE_LEAF, Pages, Row, Value
 
 META_KEYS: Final = frozenset({"epoch", "last_transaction_number", ANCHOR_KEY})
@@ -76,9 +76,11 @@ def salvage(source: Path, target: Path) -> SalvageReport:
     """Read what is readable of ``source`` and its log into ``target``, which is replaced if it is there. ``source`` stays.
 
     Raises:
-        StoreError: ``cannot-open``, ``nothing-found``, or ``target`` cannot be written.
+        StoreError: ``in-use``, ``cannot-open``, ``nothing-found``, or ``target`` cannot be written.
     """
     try:
+        if is_in_use(source):
+            raise StoreError("in-use", f"{source} is being written to; make a backup and name that", is_permanent=True)
         pages = Pages(source)
     except OSError as error:
         raise StoreError("cannot-open", f"{source}: {error.strerror}", is_permanent=True) from error

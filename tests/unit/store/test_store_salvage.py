@@ -163,6 +163,14 @@ def test_a_truncated_file_gives_back_what_stands_before_its_end(used: LedgerBenc
         assert json.loads(body)["epoch"] == report.epoch
 
 
+def test_a_ledger_in_use_is_not_read_behind_its_back(used: LedgerBench, tmp_path: Path) -> None:
+    ledger = used.open()
+    with pytest.raises(StoreError, match=r"in-use: .* make a backup"):
+        salvage(used.path, tmp_path / "out.db")
+    ledger.close()
+    assert salvage(used.path, tmp_path / "out.db").last_seq == COUNT
+
+
 def test_what_is_no_ledger_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
     (tmp_path / "noise").write_bytes(random.Random(3).randbytes(100_000))
     with pytest.raises(StoreError, match="nothing-found"):
