@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -15,8 +16,9 @@ import pytest
 from support.backend_bench import BackendProcess
 from support.daemon import ROOT, Depot
 from support.mosquitto import Mosquitto, free_port
-from support.postgres import running_server
+from support.postgres import postgres_server, running_server
 
+from edgectl_backend.postgres.database import Database
 from hwsim.tools.postgres import PostgresServer
 
 pytestmark = pytest.mark.slow
@@ -92,6 +94,47 @@ async def test_a_session_reaches_the_fleets_page_and_a_command_reaches_the_charg
         assert 'edgectl_backend_site_online{site="e2e"} 1.0' in get(web_port, "/metrics").decode()
         states = get(web_port, "/api/v1/sessions?site=e2e")
         assert len(json.loads(states)) == 1
+
+
+@pytest.mark.timeout(240)
+async def test_whoever_dies_at_the_end_of_a_session_the_bill_arrives_once(tmp_path: Path) -> None:
+    server = postgres_server(tmp_path, is_durable=True)
+    await asyncio.to_thread(server.start)
+    broker = Mosquitto(tmp_path)
+    depot = Depot(tmp_path)
+    depot.mqtt_port = broker.port
+    try:
+        async with broker, BackendProcess(tmp_path, broker.port, server.url, "--migrate") as backend, depot:
+            # A minute's patience for a receipt is right on a site and long in a test.
+            depot.site.write_text(depot.site.read_text().replace("mqtt: {", "mqtt: {receipt_timeout: 2 s, "))
+            await depot.start()
+            for victim in ("daemon", "backend", "broker", "database"):
+                await depot.connected()
+                depot.plug()
+                await depot.charging()
+                depot.unplug()
+                match victim:
+                    case "daemon":
+                        depot.kill()
+                        await depot.start()
+                    case "backend":
+                        backend.kill()
+                        await backend.start()
+                    case "broker":
+                        await broker.restart()
+                    case _:
+                        server.kill()
+                        await asyncio.to_thread(server.start)
+                ended = "SELECT COUNT(*) FROM session WHERE status = 'active'"
+                await depot.until(lambda ended=ended: depot.rows(ended) == [(0,)], f"the session ends after the {victim}'s death")
+            await depot.until(lambda: depot.rows("SELECT COUNT(*) FROM outbox") == [(0,)], "everything is receipted", 90)
+            own = depot.rows("SELECT record_id, rev, body FROM bill")
+        async with Database(server.url, connections=1) as database:
+            stored = [tuple(row) for row in await database.rows("SELECT record_id, rev, body FROM record")]
+        assert sorted(stored) == sorted(own)
+        assert len({record_id for record_id, _, _ in own}) >= 4
+    finally:
+        server.stop()
 
 
 async def test_the_command_line_says_what_is_wrong(tmp_path: Path, server: PostgresServer) -> None:
