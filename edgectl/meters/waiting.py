@@ -25,7 +25,8 @@ class Shapes:
     """Which lengths of answer may still be on their way, so that none is waited for meanwhile."""
 
     def __init__(self) -> None:
-        self._last: Shape | None = None
+        self._said: set[Shape] = set()
+        """The last answer, and what was asked since and not answered: the meter may say one of these again, or only now."""
         self._answered: dict[Shape, Millis] = {}
         """When an answer of each shape last came: it may be repeated."""
         self._late: dict[Shape, Millis] = {}
@@ -37,8 +38,8 @@ class Shapes:
         return max(self._late.get(shape, now_mono_ms), repeated_mono_ms, now_mono_ms)
 
     def is_mistakable(self, shape: Shape) -> bool:
-        """Whether the last answer, repeated, would pass for an answer of this shape."""
-        return shape == self._last
+        """Whether an answer to an earlier request, repeated or never heard before, would pass for an answer of this shape."""
+        return shape in self._said
 
     def choose(self, found: tuple[tuple[Block, ...], ...], function: int, now_mono_ms: Millis) -> tuple[Block, ...]:
         """The first way that need not wait and leaves no doubt, else the one that loses least time."""
@@ -54,9 +55,10 @@ class Shapes:
     def note(self, shape: Shape, answer: Answer, now_mono_ms: Millis) -> None:
         self._late = {known: until for known, until in self._late.items() if until > now_mono_ms}
         if answer.words is not None:
-            self._last = shape
+            self._said = {shape}
             self._answered[shape] = now_mono_ms
         elif not answer.is_link_trouble:
+            self._said.add(shape)
             self._late[shape] = now_mono_ms + LATE_MS
 
 
