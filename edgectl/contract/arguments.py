@@ -27,6 +27,10 @@ class Args(Struct, kw_only=True, forbid_unknown_fields=True):
     """No arguments."""
 
 
+class PingArgs(Args, kw_only=True):
+    """Answer, so that the sender knows the way there and back is open."""
+
+
 class ChargerArgs(Args, kw_only=True):
     """One charging station."""
 
@@ -266,6 +270,10 @@ class DeleteCertificateArgs(ChargerArgs, kw_only=True):
     """Take a certificate away. Must be signed."""
 
     hash: HashData
+
+
+class ClearCacheArgs(ChargerArgs, kw_only=True):
+    """Let it forget the tokens it has learned."""
 
 
 class CertificateSignedArgs(ChargerArgs, kw_only=True):

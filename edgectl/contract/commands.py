@@ -79,7 +79,7 @@ class CommandKind:
 _VIEWER, _OPERATOR, _MANAGER = Role.VIEWER, Role.OPERATOR, Role.MANAGER
 
 COMMANDS: Final[dict[str, CommandKind]] = {
-    "ping": CommandKind(a.Args, _VIEWER),
+    "ping": CommandKind(a.PingArgs, _VIEWER),
     "start": CommandKind(a.StartArgs, _OPERATOR, Signed.WITHOUT_TOKEN),
     "stop": CommandKind(a.StopArgs, _OPERATOR),
     "reset": CommandKind(a.ResetArgs, _OPERATOR),
@@ -99,7 +99,7 @@ COMMANDS: Final[dict[str, CommandKind]] = {
     "update-firmware": CommandKind(a.UpdateFirmwareArgs, _MANAGER, Signed.ALWAYS),
     "get-log": CommandKind(a.GetLogArgs, _OPERATOR),
     "data-transfer": CommandKind(a.DataTransferArgs, _MANAGER, Signed.ALWAYS),
-    "clear-cache": CommandKind(a.ChargerArgs, _OPERATOR),
+    "clear-cache": CommandKind(a.ClearCacheArgs, _OPERATOR),
     "get-certificates": CommandKind(a.GetCertificatesArgs, _VIEWER),
     "install-certificate": CommandKind(a.InstallCertificateArgs, _MANAGER, Signed.ALWAYS),
     "delete-certificate": CommandKind(a.DeleteCertificateArgs, _MANAGER, Signed.ALWAYS),

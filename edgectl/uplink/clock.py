@@ -15,6 +15,8 @@ EARLIEST_UTC_MS: Final[UtcMillis] = utc_ms(datetime(2026, 1, 1, tzinfo=UTC))
 """Nothing runs this release before it was made."""
 NONCE_MS: Final[Millis] = 10 * 60_000
 """How long a nonce is good for: a person reads the status, signs, sends."""
+LOOK_MS: Final[Millis] = 1_000
+"""How long the machine's word is good for; the pump asks a thousand times a second."""
 BACKWARDS_MS: Final[Millis] = 5 * 60_000
 """A clock this far behind the last command has been set back."""
 
@@ -31,11 +33,19 @@ class CommandClock:
         self._latest_utc_ms = latest_utc_ms
         self._nonce = ""
         self._made_mono_ms: Millis = 0
+        self._was_synchronised = False
+        self._looked_mono_ms: Millis | None = None
 
     def is_trusted(self, now: Instant) -> bool:
         """Not before this release, not behind the last command, and kept right by something unless the file says otherwise."""
         is_plausible = now.utc_ms >= max(EARLIEST_UTC_MS, self._latest_utc_ms - BACKWARDS_MS)
-        return is_plausible and (self._need is ClockNeed.PLAUSIBLE or self._is_synchronised())
+        return is_plausible and (self._need is ClockNeed.PLAUSIBLE or self._is_kept_right(now))
+
+    def _is_kept_right(self, now: Instant) -> bool:
+        looked_ms = self._looked_mono_ms
+        if looked_ms is None or not 0 <= now.mono_ms - looked_ms < LOOK_MS:
+            self._was_synchronised, self._looked_mono_ms = self._is_synchronised(), now.mono_ms
+        return self._was_synchronised
 
     def note_command(self, now: Instant) -> None:
         """A command was let in at this moment."""

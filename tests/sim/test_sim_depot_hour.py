@@ -46,6 +46,7 @@ def test_a_depot_hour_keeps_every_promise_and_is_the_same_twice() -> None:
     assert first["broken"] == []
     assert int(str(first["sessions_started"])) > 8
     assert first["records_received"] == first["sessions_started"]
+    assert int(str(first["blocks_received"])) >= 30, "telemetry of EVSEs, the meter and the circuits, every five minutes"
     assert float(str(first["longest_over_s"])) <= 15
     again = simulate(1, 1.0, faults=False, hash_seed=77)
     assert again["digest"] == first["digest"]

@@ -18,6 +18,8 @@ class Report:
     sessions_started: int = 0
     sessions_closed: int = 0
     records_received: int = 0
+    blocks_received: int = 0
+    """Of telemetry."""
     record_duplicates: int = 0
     longest_over_s: float = 0.0
     """The longest time that any conductor was above its limit without a break."""

@@ -305,6 +305,7 @@ class World:
         self.report.sessions_started = started
         self.report.sessions_closed = sum(station.closed_transactions for station in self.stations)
         self.report.records_received = len(bills)
+        self.report.blocks_received = len(self.broker.backend.blocks)
         self.report.record_duplicates = self.backend.duplicates
         if self._owed():
             self.judge.broken(f"{self._owed()} messages or sessions are still open at the end")

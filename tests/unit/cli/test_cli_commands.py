@@ -146,3 +146,25 @@ def test_a_reader_that_has_had_enough_ends_nothing_badly() -> None:
 
 def test_the_version_is_told() -> None:
     assert edgectl("--version").stdout == "edgectl 0.1.0\n"
+
+
+def test_the_contract_is_printed_in_each_of_its_forms() -> None:
+    assert json.loads(edgectl("contract").stdout) == json.loads((ROOT / "docs" / "asyncapi.json").read_text())
+    assert json.loads(edgectl("contract", "--schemas").stdout) == json.loads((ROOT / "docs" / "schemas.json").read_text())
+    page = edgectl("contract", "--html").stdout
+    assert page.startswith("<!doctype html>")
+    assert "edgectl/v1/{site}/billing/session" in page
+
+
+def test_a_contract_that_would_break_somebody_is_told_with_exit_code_1(tmp_path: Path) -> None:
+    old = json.loads((ROOT / "docs" / "asyncapi.json").read_text())
+    same = tmp_path / "same.json"
+    same.write_text(json.dumps(old))
+    done = edgectl("contract", "--against", str(same))
+    assert (done.returncode, done.stdout) == (0, "")
+    old["components"]["schemas"]["Session"]["properties"]["driver"] = {"type": "string"}
+    same.write_text(json.dumps(old))
+    done = edgectl("contract", "--against", str(same))
+    assert (done.returncode, done.stdout) == (1, "BillingRecord.session.driver: is gone\n")
+    same.write_text("{}")
+    assert edgectl("contract", "--against", str(same)).returncode == 2

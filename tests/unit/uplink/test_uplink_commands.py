@@ -477,6 +477,16 @@ def test_a_clock_from_before_its_release_or_behind_the_last_command_is_not_trust
     assert code(one.receive("stop", command(args=ARGS["stop"]), NOW)) is None
 
 
+def test_the_machine_is_asked_once_a_second_and_its_new_word_counts() -> None:
+    words = [False, True]
+    one = door(is_synchronised=lambda: words.pop(0))
+    assert code(one.receive("stop", command(args=ARGS["stop"]), NOW)) == "clock-untrusted"
+    assert one._clock.nonce(Instant(NOW.mono_ms + 999, NOW.utc_ms)) is not None
+    later = Instant(NOW.mono_ms + 1_000, NOW.utc_ms + 1_000)
+    assert one._clock.nonce(later) is None
+    assert code(one.receive("stop", command(args=ARGS["stop"]), later)) is None
+
+
 # --- over a restart -------------------------------------------------------------------------------------------------------
 
 
