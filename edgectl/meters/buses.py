@@ -33,8 +33,8 @@ SILENT_LINK_MAX = 8
 others never gets there, and where it is the only one, a new connection every minute or so costs nothing."""
 
 
-RECENT_COUNT = 64
-"""Answers to requests this many back may still come: with the longest time-out that is more than a minute."""
+RECENT_COUNT = 1_024
+"""Answers to requests this many back may still come: at a hundred a second that is ten seconds, three the longest known."""
 
 
 class Bus(Protocol):
@@ -324,8 +324,8 @@ def is_spliced(frame: bytes, number: int) -> bool:
     """
     for start in range(1, len(frame) - 8):
         size, data_size = int.from_bytes(frame[start + 2 : start + 6]), frame[start + 8]
-        is_whole = size == 3 + data_size and frame[start + 7] in READ_FUNCTIONS
-        is_refusal = size == 3 and frame[start + 7] & 0x7F in READ_FUNCTIONS
+        is_whole = size == 3 + data_size > 3 and frame[start + 7] in READ_FUNCTIONS
+        is_refusal = size == 3 and frame[start + 7] >= 0x80 and frame[start + 7] & 0x7F in READ_FUNCTIONS
         if (is_whole or is_refusal) and (number - int.from_bytes(frame[start : start + 2])) % 65_536 <= RECENT_COUNT:
             return True
     return False
