@@ -33,6 +33,9 @@ class FaultyWire:
         if self._server is not None:
             self._server.close()
         self.cut()
+        self._flowing.set()
+        if self._links:
+            await asyncio.wait(self._links, timeout=CONNECT_S)
         for task in list(self._links):
             task.cancel()
         await asyncio.gather(*self._links, return_exceptions=True)
