@@ -221,13 +221,13 @@ class SimTransport:
             self._listener.on_puback(token, 0)
 
     def deliver(self, message: Message) -> None:
-        if self._is_connected and self._listener is not None and any(_matches(f, message.topic) for f in self._filters):
+        if self._is_connected and self._listener is not None and any(topic_matches(f, message.topic) for f in self._filters):
             self._listener.on_message(message)
 
     def subscribe(self, topic_filter: str) -> None:
         self._filters.append(topic_filter)
         for topic, payload in self._broker.retained.items():
-            if _matches(topic_filter, topic):
+            if topic_matches(topic_filter, topic):
                 message = Message(topic, payload, is_retained=True)
                 self._broker.later(lambda message=message: self.deliver(message))  # type: ignore[misc]
 
@@ -238,7 +238,8 @@ class SimTransport:
             self._attempt.cancel()
 
 
-def _matches(topic_filter: str, topic: str) -> bool:
+def topic_matches(topic_filter: str, topic: str) -> bool:
+    """MQTT 5, 4.7.1."""
     wanted, actual = topic_filter.split("/"), topic.split("/")
     for index, level in enumerate(wanted):
         if level == "#":

@@ -9,6 +9,7 @@ import pytest
 
 from edgectl.uplink.acl import AccessTest
 from edgectl.uplink.topics import Topics
+from hwsim.world.broker import topic_matches
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
 NEEDED, FOREIGN = "edgectl/v1/s1/billing/probe", "edgectl/v1/s1/receipt/probe"
@@ -76,19 +77,9 @@ def allows(rules: list[tuple[str, str | None, str, list[str]]], user: str, actio
     for permission, who, what, filters in rules:
         if who in {None, user} and what in {"all", action}:
             wanted = [one.replace("${username}", user) for one in filters]
-            if not filters or any(matches(one, topic) for one in wanted):
+            if not filters or any(topic_matches(one, topic) for one in wanted):
                 return permission == "allow"
     return False
-
-
-def matches(topic_filter: str, topic: str) -> bool:
-    wanted, actual = topic_filter.split("/"), topic.split("/")
-    for index, level in enumerate(wanted):
-        if level == "#":
-            return True
-        if index >= len(actual) or level not in {"+", actual[index]}:
-            return False
-    return len(wanted) == len(actual)
 
 
 @pytest.mark.parametrize("user", ["s1", "s2", "backend", "nobody"])
