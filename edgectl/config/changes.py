@@ -40,7 +40,7 @@ def describe_changes(old: Settings, new: Settings) -> tuple[str, ...]:
             _things("charger", _chargers(old), _chargers(new), _where_charger(new.site)),
             _things("OCPP listener", _listeners(old), _listeners(new)),
             _changed("ocpp", _plain(old.ocpp, "listeners", "access"), _plain(new.ocpp, "listeners", "access")),
-            _changed("authorization", {"offline": old.site.offline_policy.value}, {"offline": new.site.offline_policy.value}),
+            _changed("authorization", _authorization(old.site), _authorization(new.site)),
             _tokens(old.site.tokens, new.site.tokens),
             _changed("tariffs", _pricing(old.site.pricing), _pricing(new.site.pricing)),
             _things("tariff", _tariffs(old.site.pricing), _tariffs(new.site.pricing)),
@@ -330,6 +330,14 @@ def _text(name: str, value: object) -> str:
     if isinstance(value, int) and name.endswith("_s"):
         return show(value * 1_000, DURATION)
     return str(value)
+
+
+def _authorization(site: Site) -> _Facts:
+    return {
+        "offline": site.offline_policy.value,
+        "tokens_max_age": "never" if site.tokens_max_age_ms is None else show(site.tokens_max_age_ms, DAYS),
+        "master_group": site.master_group or "none",
+    }
 
 
 def _ledger(ledger: LedgerSettings) -> _Facts:

@@ -299,8 +299,15 @@ class OcppKeys(Section):
 @dataclass(frozen=True, kw_only=True)
 class AuthorizationKeys(Section):
     offline: OfflinePolicy = defaulting(
-        Choice(OfflinePolicy), "known-tokens", "Who may charge when nobody upstream can be asked."
+        Choice(OfflinePolicy),
+        "known-tokens",
+        "Who may charge at a charger that does not reach the gateway, and by a list of the backend older than `tokens_max_age`.",
     )
+    tokens_max_age: Millis | None = optional(
+        Quantity(DAYS, 24 * HOUR, 366 * 24 * HOUR),
+        "The backend's tokens are too old this long after it last told them; never by default.",
+    )
+    master_group: str | None = optional(UID, "Group whose tokens end anybody's session and begin none, at chargers of OCPP 2.")
     tokens: str | None = optional(PATH, "File of the known tokens: a path, relative to this file.")
 
 

@@ -23,7 +23,7 @@ from edgectl.config.sections import SectionOf
 from edgectl.config.tariff_keys import LocationKeys
 from edgectl.config.tariffs import check_token_tariffs, compose_pricing, read_tariffs
 from edgectl.config.tokens import read_tokens
-from edgectl.domain.ids import SiteId
+from edgectl.domain.ids import IdToken, SiteId
 from edgectl.domain.settings import LedgerSettings, Settings
 from edgectl.domain.site import Balancing, Location, Site, Token
 from edgectl.domain.tariff import Pricing
@@ -120,6 +120,8 @@ def _compose(file: SiteFile, path: Path, facts: _MeterFacts) -> Settings:
         pricing=pricing,
         signature_keys=tuple((serial, keys.key or "") for serial, keys in file.signature_keys),
         offline_policy=file.authorization.offline,
+        tokens_max_age_ms=file.authorization.tokens_max_age,
+        master_group=None if file.authorization.master_group is None else IdToken(file.authorization.master_group.strip()),
         balancing=Balancing(
             strategy=balancing.strategy,
             priorities=balancing.priorities,

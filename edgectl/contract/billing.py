@@ -102,6 +102,8 @@ class Session(Struct, kw_only=True):
     status: Literal["active", "completed", "orphan"]
     """`orphan`: an end without a session we know of; for a person to look at."""
     stop_reason: Word | None
+    stopped_by: Word | UnsetType = UNSET
+    """The token that ended it, where that was another than `id_token`."""
     periods: list[Period]
     signed_values: list[str]
     """Byte for byte as the charger sent them."""

@@ -6,7 +6,7 @@ from edgectl.domain.decisions import TokenVerdict
 from edgectl.domain.ids import IdToken
 from edgectl.domain.records import Authorisation
 from edgectl.domain.site import OfflinePolicy, Site, Token, TokenStatus
-from edgectl.domain.units import UtcMillis
+from edgectl.domain.units import Millis, UtcMillis
 
 GRANTS_COUNT = 64
 """Starts without a token at once; each is a person or the backend waiting for a charger."""
@@ -15,15 +15,27 @@ GRANTS_COUNT = 64
 class Authorization:
     """The site's token list and its policy for tokens that are not on it."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, told_utc_ms: UtcMillis | None = None) -> None:
         self._by_uid: dict[str, Token] = {}
         self._granted: dict[str, tuple[UtcMillis, str]] = {}
         self._policy = site.offline_policy
-        self.reload(site)
+        self._max_age_ms: Millis | None = None
+        self._told_utc_ms: UtcMillis | None = None
+        self._master: str | None = None
+        self.reload(site, told_utc_ms)
 
-    def reload(self, site: Site) -> None:
+    def reload(self, site: Site, told_utc_ms: UtcMillis | None) -> None:
+        """``told_utc_ms``: when the backend last said what its tokens are; None: not known."""
         self._policy = site.offline_policy
+        self._max_age_ms, self._told_utc_ms = site.tokens_max_age_ms, told_utc_ms
+        self._master = None if site.master_group is None else _key(site.master_group)
         self._by_uid = {_key(token.uid): token for token in site.tokens}
+
+    def is_stale(self, utc_ms: UtcMillis) -> bool:
+        """The backend's list is older than the site allows. A list without a time is; one from the future is not."""
+        if self._max_age_ms is None:
+            return False
+        return self._told_utc_ms is None or utc_ms - self._told_utc_ms >= self._max_age_ms
 
     def verdict(self, uid: IdToken, utc_ms: UtcMillis) -> TokenVerdict:
         token = self._by_uid.get(_key(uid))
@@ -35,6 +47,9 @@ class Authorization:
         status = token.status
         if status is TokenStatus.ACCEPTED and token.expires_utc_ms is not None and token.expires_utc_ms <= utc_ms:
             status = TokenStatus.EXPIRED
+        is_trusted = self._policy is not OfflinePolicy.NOBODY or not token.is_managed or not self.is_stale(utc_ms)
+        if status is TokenStatus.ACCEPTED and not is_trusted:
+            status = TokenStatus.UNKNOWN
         return TokenVerdict(status, token.expires_utc_ms, token.group)
 
     def grant(self, uid: IdToken, until_utc_ms: UtcMillis, actor: str) -> None:
@@ -68,6 +83,29 @@ class Authorization:
             return Authorisation(how="remote", by=granted[1], status=status, is_offline=is_offline)
         how = "local-list" if is_listed else "free-vend" if self._policy is OfflinePolicy.ANYONE else "unknown"
         return Authorisation(how=how, by="charger" if is_offline else "edgectl", status=status, is_offline=is_offline)
+
+    def flags_of(self, uid: IdToken | None, utc_ms: UtcMillis, *, is_offline: bool) -> set[str]:
+        """What its session is flagged with when it was allowed without the backend's present word (docs/BILLING.md)."""
+        if uid is None:
+            return set()
+        token = self._by_uid.get(_key(uid))
+        is_stale = token is not None and token.is_managed and self.is_stale(utc_ms)
+        is_free = token is None and self._policy is OfflinePolicy.ANYONE
+        flags = {"token-stale"} if is_stale else set()
+        return flags | ({"rate-again"} if is_stale or is_free or is_offline else set())
+
+    def stopped_by(self, uid: IdToken | None, starter: IdToken | None) -> set[str]:
+        """What a session is flagged with that another token ended. Chargers allow it by the group, so it is not refused here."""
+        if uid is None or starter is None or _key(uid) == _key(starter):
+            return set()
+        group = self._group_of(uid)
+        if group is not None and group in (self._master, self._group_of(starter)):
+            return {"stopped-by-group"}
+        return {"stopped-by-other"}
+
+    def _group_of(self, uid: IdToken) -> str | None:
+        token = self._by_uid.get(_key(uid))
+        return None if token is None or token.group is None else _key(token.group)
 
 
 def _key(uid: IdToken) -> str:

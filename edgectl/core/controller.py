@@ -145,7 +145,7 @@ class Controller:
         self._chargers.recall(memory.get(ADOPTED, {}))
         self._chargers.recall_fallbacks(memory.get(FALLBACKS, {}))
         self._meters = Meters(site)
-        self._authorization = Authorization(site)
+        self._authorization = Authorization(site, self._managed.told_utc_ms)
         self._prices = PriceBook(site)
         self._alarms = Alarms()
         known = (*restored.recent_sessions, *restored.open_sessions)
@@ -520,6 +520,9 @@ class Controller:
                 decisions += self._begin_list(state, now)[1]
         decisions += self._departures.tidy({session.id for session in self._sessions.open.values()}, now)
         decisions += self._watch.tick(now)
+        is_stale = self._managed.has_tokens and self._authorization.is_stale(now.utc_ms)
+        words = "the backend has not told its tokens for longer than tokens_max_age allows"
+        decisions += self._alarms.set("tokens-stale", "backend", is_stale, words, now)
         told = self._publishing.changes(self._balancing, self._sessions, now)
         decisions += self._telemetry.sample(self._balancing, self._sessions, now)
         return [*decisions, *self._history.changes(self._balancing, now), *told]
@@ -608,7 +611,7 @@ class Controller:
         self._chargers.reload(site)
         self._reception.site = site
         self._meters.reload(site)
-        self._authorization.reload(site)
+        self._authorization.reload(site, self._managed.told_utc_ms)
         self._prices.reload(site)
         self._signed.reload(site)
         self._balancing.reload(site)
@@ -620,4 +623,8 @@ class Controller:
 
 
 def _policy(site: Site) -> Policy:
-    return Policy(lets_unknown_charge_offline=site.offline_policy is OfflinePolicy.ANYONE)
+    return Policy(
+        lets_unknown_charge_offline=site.offline_policy is OfflinePolicy.ANYONE,
+        lets_known_charge_offline=site.offline_policy is not OfflinePolicy.NOBODY,
+        master_group=site.master_group,
+    )

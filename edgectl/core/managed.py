@@ -19,6 +19,7 @@ from edgectl.domain.site import Site, Token, TokenStatus
 from edgectl.domain.tariff import Tariff
 from edgectl.domain.tariff_objects import TariffError, tariff_of_text, tariff_text
 from edgectl.domain.time import Instant
+from edgectl.domain.units import UtcMillis
 
 TOKENS_COUNT = 2_000
 """Some 350 kB of the state file's 1 MB."""
@@ -35,6 +36,8 @@ class Managed:
         self._default: str | None = None
         tokens, tariffs = remembered.get(TOKENS, {}), remembered.get(TARIFFS, {})
         self._versions = {TOKENS: tokens.get("version", -1), TARIFFS: tariffs.get("version", -1)}
+        self.told_utc_ms: UtcMillis | None = tokens.get("told_utc_ms")
+        """When the backend last told its tokens; None: never, or by a release that did not note it."""
         self.unreadable_count = 0
         """Remembered entries that could not be understood: somebody may be refused who should not be."""
         for row in tokens.get("tokens", ()):
@@ -56,14 +59,17 @@ class Managed:
         known = {tariff.id for tariff in site.pricing.tariffs}
         tariffs = tuple(tariff for tariff in self._tariffs if tariff.id not in known and tariff.currency == site.currency)
         pricing = replace(site.pricing, tariffs=(*site.pricing.tariffs, *tariffs), default=site.pricing.default or self._default)
-        return replace(
-            site, tokens=(*site.tokens, *(token for key, token in self._tokens.items() if key not in own)), pricing=pricing
-        )
+        tokens = (*site.tokens, *(token for key, token in self._tokens.items() if key not in own))
+        return replace(site, tokens=_in_their_groups(tokens), pricing=pricing)
+
+    @property
+    def has_tokens(self) -> bool:
+        return bool(self._tokens)
 
     def tokens_given(self, event: TokensGiven, now: Instant) -> tuple[bool, list[Decision]]:
         """Whether anything changes, and the answer."""
         problem = self._why_not(TOKENS, event.version_number)
-        given = {_key(token.uid): token for token in event.tokens}
+        given = {_key(token.uid): replace(token, is_managed=True) for token in event.tokens}
         if event.mode == "replace":
             after = given
         elif event.mode == "merge":
@@ -76,7 +82,12 @@ class Managed:
             return False, _answered(event, "set-tokens", problem, {}, now)
         self._tokens = after
         self._versions[TOKENS] = event.version_number
-        document: dict[str, object] = {"version": event.version_number, "tokens": [_row(token) for token in after.values()]}
+        self.told_utc_ms = now.utc_ms
+        document: dict[str, object] = {
+            "version": event.version_number,
+            "told_utc_ms": now.utc_ms,
+            "tokens": [_row(token) for token in after.values()],
+        }
         answer = _answered(event, "set-tokens", None, {"version": event.version_number, "tokens": len(after)}, now)
         return True, [Remember(MANAGED, TOKENS, document), *answer]
 
@@ -151,6 +162,16 @@ def _token(row: Any) -> Token:
         account,
         tariff,
         bool(is_never_paused),
+        is_managed=True,
+    )
+
+
+def _in_their_groups(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+    """A token whose uid is the group of others is of that group too, so that chargers let it end what they began."""
+    groups = {_key(token.group): token.group for token in tokens if token.group is not None}
+    return tuple(
+        replace(token, group=groups[_key(token.uid)]) if token.group is None and _key(token.uid) in groups else token
+        for token in tokens
     )
 
 

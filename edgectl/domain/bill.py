@@ -35,6 +35,7 @@ def session_body(session: Session) -> dict[str, object]:
         "energy_wh": session.energy_wh,
         "status": session.status.value,
         "stop_reason": session.stop_reason,
+        **({} if session.stopped_by is None else {"stopped_by": session.stopped_by}),
         "periods": [
             {
                 "from": iso(period.from_utc_ms),

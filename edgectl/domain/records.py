@@ -100,6 +100,8 @@ class Session:
     """The OCPI object as JSON text, as it was when the session began; None: the site names none."""
     cost: Cost | None = None
     """By that tariff, once the session has ended."""
+    stopped_by: IdToken | None = None
+    """The token that ended it, where that was another than it began with."""
 
     @property
     def evse(self) -> EvseId:

@@ -167,13 +167,17 @@ class Token:
     """Of its sessions; None for the account's or the site's."""
     is_never_paused: bool = False
     """Not stopped for somebody else's turn."""
+    is_managed: bool = False
+    """From the backend's list, which grows old; those of the site's file do not."""
 
 
 class OfflinePolicy(StrEnum):
-    """Who may charge when nobody upstream can be asked."""
+    """Who may charge when nobody upstream can be asked: at a charger without us, and while the backend's list is too old."""
 
     KNOWN_TOKENS = "known-tokens"
     ANYONE = "anyone"
+    NOBODY = "nobody"
+    """Chargers without us begin nothing; here the tokens of the site's file count, and a list that is too old does not."""
 
 
 class Strategy(StrEnum):
@@ -233,6 +237,10 @@ class Site:
     signature_keys: tuple[tuple[str, str], ...] = ()
     """Serial number of a meter, and the public key its signed values are checked with, as text."""
     offline_policy: OfflinePolicy = OfflinePolicy.KNOWN_TOKENS
+    tokens_max_age_ms: Millis | None = None
+    """The backend's list is too old this long after it was last told; None: never."""
+    master_group: IdToken | None = None
+    """Whose tokens end anybody's session, and begin none (OCPP 2.0.1 C16); None: there is none."""
     balancing: Balancing = field(default_factory=Balancing)
 
     def circuit(self, circuit_id: CircuitId) -> Circuit:

@@ -35,11 +35,14 @@ class Policy:
     heartbeat_s: int = 300
     sample_s: int = 10
     lets_unknown_charge_offline: bool = False
+    lets_known_charge_offline: bool = True
+    master_group: str | None = None
+    """Whose tokens end anybody's transaction."""
 
 
 def wanted_16(policy: Policy) -> tuple[Wanted, ...]:
     """OCPP 1.6 configuration keys (§9; 1.6 J §6 for the ping)."""
-    unknown = _flag(policy.lets_unknown_charge_offline)
+    known, unknown = _flag(policy.lets_known_charge_offline), _flag(policy.lets_unknown_charge_offline)
     return (
         Wanted("HeartbeatInterval", str(policy.heartbeat_s), "sets its clock"),
         Wanted("WebSocketPingInterval", "30", "it finds a dead link by itself"),
@@ -50,8 +53,8 @@ def wanted_16(policy: Policy) -> tuple[Wanted, ...]:
         Wanted("StopTxnSampledData", "", "long stop messages are dropped by some chargers"),
         Wanted("StopTxnAlignedData", "", "long stop messages are dropped by some chargers"),
         Wanted("ConnectionTimeOut", "90", "time to plug in after a card"),
-        Wanted("LocalAuthorizeOffline", "true", "known drivers charge without us"),
-        Wanted("LocalPreAuthorize", "true", "known drivers need not wait"),
+        Wanted("LocalAuthorizeOffline", known, "the site's offline policy"),
+        Wanted("LocalPreAuthorize", known, "known drivers need not wait, where the list alone may let them in"),
         Wanted("AllowOfflineTxForUnknownId", unknown, "the site's offline policy"),
         Wanted("LocalAuthListEnabled", "true", "known drivers charge without us"),
         Wanted("StopTransactionOnInvalidId", "true", "a refused driver does not charge on"),
@@ -66,7 +69,10 @@ def wanted_16(policy: Policy) -> tuple[Wanted, ...]:
 
 def wanted_2(policy: Policy) -> tuple[Wanted, ...]:
     """Variables of the OCPP 2 device model (2.0.1 Part 2, appendix)."""
-    unknown = _flag(policy.lets_unknown_charge_offline)
+    known, unknown = _flag(policy.lets_known_charge_offline), _flag(policy.lets_unknown_charge_offline)
+    master = (
+        () if policy.master_group is None else (Wanted("AuthCtrlr.MasterPassGroupId", policy.master_group, "ends any session"),)
+    )
     return (
         Wanted("OCPPCommCtrlr.HeartbeatInterval", str(policy.heartbeat_s), "sets its clock"),
         Wanted("OCPPCommCtrlr.WebSocketPingInterval", "30", "it finds a dead link by itself"),
@@ -85,10 +91,11 @@ def wanted_2(policy: Policy) -> tuple[Wanted, ...]:
         Wanted("SampledDataCtrlr.TxStartedMeasurands", MEASURANDS[0], "what is billed"),
         Wanted("SampledDataCtrlr.TxEndedMeasurands", MEASURANDS[0], "what is billed"),
         Wanted("AlignedDataCtrlr.Interval", "900", "reconstructs an outage"),
-        Wanted("AuthCtrlr.LocalAuthorizeOffline", "true", "known drivers charge without us"),
-        Wanted("AuthCtrlr.LocalPreAuthorize", "true", "known drivers need not wait"),
+        Wanted("AuthCtrlr.LocalAuthorizeOffline", known, "the site's offline policy"),
+        Wanted("AuthCtrlr.LocalPreAuthorize", known, "known drivers need not wait, where the list alone may let them in"),
         Wanted("AuthCtrlr.OfflineTxForUnknownIdEnabled", unknown, "the site's offline policy"),
         Wanted("AuthCtrlr.AuthorizeRemoteStart", "false", "we have asked already"),
+        *master,
         Wanted("LocalAuthListCtrlr.Enabled", "true", "known drivers charge without us"),
         Wanted("SmartChargingCtrlr.Enabled", "true", "without it there are no limits"),
     )

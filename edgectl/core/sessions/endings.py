@@ -83,7 +83,12 @@ class Endings:
             account = self._authorization.account_of(event.token, session.started_utc_ms, is_offline=event.is_offline)
             tariff = self._prices.tariff_of(event.token)
             session = replace(session, id_token=event.token, authorisation=account, tariff=tariff)
-            flags.add("token-from-stop")
+            flags |= {"token-from-stop"} | self._authorization.flags_of(
+                event.token, session.started_utc_ms, is_offline=event.is_offline
+            )
+        if stopped_by := self._authorization.stopped_by(event.token, session.id_token):
+            session = replace(session, stopped_by=event.token)
+            flags |= stopped_by
         if signed := evidence.signed(event.samples):
             session = replace(session, signed_values=session.signed_values + signed)
         closed = self.close(
@@ -174,6 +179,9 @@ class Endings:
         started_utc_ms, clock_flags = evidence.credible(event.reported_utc_ms, source.clock_offset_ms, now)
         settled = _PROVISIONAL if event.meter_start_wh is None else _PROVISIONAL | _DERIVED
         flags = (set(known.flags) - settled) | clock_flags | evidence.adoption(started_utc_ms, source) | {"start-late"}
+        if event.token is not None:
+            flags -= {"token-stale", "rate-again"}  # reckoned anew, now that the start is known
+            flags |= self._authorization.flags_of(event.token, started_utc_ms, is_offline=event.is_offline)
         completed = replace(
             known,
             id_token=known.id_token or event.token,

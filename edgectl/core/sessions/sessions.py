@@ -97,6 +97,7 @@ class Sessions:
             )
         is_offline = event.is_offline or now.utc_ms - started_utc_ms > evidence.LATE_MS
         flags |= evidence.adoption(started_utc_ms, source) | ({"reported-late"} if is_offline else set())
+        flags |= self._authorization.flags_of(event.token, started_utc_ms, is_offline=is_offline)
         session = Session(
             id=self._ids.session_id(now),
             charger=charger,
@@ -145,6 +146,7 @@ class Sessions:
         """Values of a transaction whose start we never saw: energy flows, so there is a session."""
         reported_utc_ms = event.samples[0].reported_utc_ms if event.samples else None
         started_utc_ms, flags = evidence.credible(reported_utc_ms, source.clock_offset_ms, now)
+        flags |= self._authorization.flags_of(event.token, started_utc_ms, is_offline=True)
         return Session(
             id=self._ids.session_id(now),
             charger=event.call.charger,
@@ -186,7 +188,14 @@ class Sessions:
             session = replace(session, evse_number=event.evse_number, connector_number=1)
         if token is not None and session.id_token is None:
             account = self._authorization.account_of(token, now.utc_ms, is_offline=event.is_offline)
-            session = replace(session, id_token=token, authorisation=account, tariff=self._prices.tariff_of(token))
+            flags = self._authorization.flags_of(token, now.utc_ms, is_offline=event.is_offline)
+            session = replace(
+                session,
+                id_token=token,
+                authorisation=account,
+                tariff=self._prices.tariff_of(token),
+                flags=evidence.merged(session.flags, flags),
+            )
             is_new = True
         session = self._measured(session, event, source, state, cause, now)
         self._book.put(session)

@@ -62,6 +62,11 @@ CASES = [
     ("ocpp:", "ocpp:\n  heartbeat: 10 min", ["ocpp: heartbeat 5 min -> 10 min"]),
     ("web:", "balancing: {strategy: departure, lease: 90 s}\nweb:", ["balancing: strategy fair -> departure", "balancing: lease 3 min -> 90 s"]),
     ("authorization: {", "authorization: {offline: anyone, ", ["authorization: offline known-tokens -> anyone"]),
+    (
+        "authorization: {",
+        "authorization: {tokens_max_age: 7 days, master_group: GUARDS, ",
+        ["authorization: tokens_max_age never -> 7 days", "authorization: master_group none -> GUARDS"],
+    ),
     ("mqtts://b", "mqtt://c", ["mqtt: host b -> c", "mqtt: port 8883 -> 1883", "mqtt: TLS yes -> no"]),
     ("mqtt: {broker: mqtts://b}", "mqtt:", ["mqtt removed"]),
     ("web: {listen: 127.0.0.1:8080}", "", ["web removed"]),
