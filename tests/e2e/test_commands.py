@@ -149,6 +149,29 @@ async def test_what_a_charger_can_do_is_done_and_its_own_words_come_back(tmp_pat
         assert await ask("reset", {"charger": "CP-1"}, actor="somebody") == ("refused", "unknown-actor")
 
 
+async def test_the_master_of_a_group_ends_what_a_token_of_the_backend_began_and_nobody_charges_offline(tmp_path: Path) -> None:
+    async with depot(tmp_path) as (site, backend):
+        site.site.write_text(site.site.read_text().replace("{tokens: tokens.yaml}", "{tokens: tokens.yaml, offline: nobody}"))
+        assert site.edgectl("reload").returncode == 0
+        tokens = {"version": 1, "tokens": [{"uid": "B-1", "group": "BOSS"}, {"uid": "BOSS"}]}
+        assert await asyncio.to_thread(backend.ask, "set-tokens", tokens, is_signed=True) == ("done", "set")
+        await site.until(
+            lambda: site.edgectl("commission", "CP-1").returncode == 0, "no set-up is under way, and this one is done", 90
+        )
+        asked = backend.command("get-configuration", {"charger": "CP-1", "keys": ["LocalAuthorizeOffline"]})
+        read = await asyncio.to_thread(backend.send, "get-configuration", asked)
+        assert read["result"]["LocalAuthorizeOffline"] == "false"
+        site.plug(token="B-1")
+        await site.charging()
+        station = site.stations[0]
+        station.evses[1].transaction.token = "BOSS"  # whose card is shown to it now
+        station.stop(station.evses[1], "Local", asyncio.get_running_loop().time())
+        await site.until(lambda: site.rows("SELECT body FROM bill"), "the record")
+        session = json.loads(site.rows("SELECT body FROM bill")[0][0])["session"]
+        assert (session["id_token"], session["stopped_by"], session["flags"]) == ("B-1", "BOSS", ["stopped-by-group"])
+        assert (session["auth"]["status"], session["auth"]["offline"]) == ("accepted", False)
+
+
 async def test_a_start_without_a_token_charges_and_the_record_says_who_asked(tmp_path: Path) -> None:
     async with depot(tmp_path) as (site, backend):
         site.plug(token="")
