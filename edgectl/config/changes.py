@@ -336,6 +336,7 @@ def _authorization(site: Site) -> _Facts:
     return {
         "offline": site.offline_policy.value,
         "tokens_max_age": "never" if site.tokens_max_age_ms is None else show(site.tokens_max_age_ms, DAYS),
+        "reversed_uids": "true" if site.is_reversed_known else "false",
         "master_group": site.master_group or "none",
     }
 

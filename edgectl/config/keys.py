@@ -307,6 +307,9 @@ class AuthorizationKeys(Section):
         Quantity(DAYS, 24 * HOUR, 366 * 24 * HOUR),
         "The backend's tokens are too old this long after it last told them; never by default.",
     )
+    reversed_uids: bool = defaulting(
+        Flag(), "false", "Cards are also known by their bytes the other way round, as some readers tell them."
+    )
     master_group: str | None = optional(UID, "Group whose tokens end anybody's session and begin none, at chargers of OCPP 2.")
     tokens: str | None = optional(PATH, "File of the known tokens: a path, relative to this file.")
 

@@ -120,6 +120,7 @@ def _compose(file: SiteFile, path: Path, facts: _MeterFacts) -> Settings:
         pricing=pricing,
         signature_keys=tuple((serial, keys.key or "") for serial, keys in file.signature_keys),
         offline_policy=file.authorization.offline,
+        is_reversed_known=file.authorization.reversed_uids,
         tokens_max_age_ms=file.authorization.tokens_max_age,
         master_group=None if file.authorization.master_group is None else IdToken(file.authorization.master_group.strip()),
         balancing=Balancing(

@@ -90,7 +90,7 @@ class Authorization:
             return set()
         token = self._by_uid.get(_key(uid))
         is_stale = token is not None and token.is_managed and self.is_stale(utc_ms)
-        is_free = token is None and self._policy is OfflinePolicy.ANYONE
+        is_free = token is None and self._policy is OfflinePolicy.ANYONE and _key(uid) not in self._granted
         flags = {"token-stale"} if is_stale else set()
         return flags | ({"rate-again"} if is_stale or is_free or is_offline else set())
 

@@ -6,6 +6,7 @@ the backend.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -25,6 +26,8 @@ TOKENS_COUNT = 2_000
 """Some 350 kB of the state file's 1 MB."""
 TARIFFS_BYTES = 200_000
 TOKENS, TARIFFS = "tokens", "tariffs"
+_CARD = re.compile(r"[0-9A-Fa-f]{8}|[0-9A-Fa-f]{14}|[0-9A-Fa-f]{20}")
+"""The uid of a card has 4, 7 or 10 bytes (ISO 14443-3)."""
 
 
 class Managed:
@@ -36,7 +39,8 @@ class Managed:
         self._default: str | None = None
         tokens, tariffs = remembered.get(TOKENS, {}), remembered.get(TARIFFS, {})
         self._versions = {TOKENS: tokens.get("version", -1), TARIFFS: tariffs.get("version", -1)}
-        self.told_utc_ms: UtcMillis | None = tokens.get("told_utc_ms")
+        told_utc_ms = tokens.get("told_utc_ms")
+        self.told_utc_ms: UtcMillis | None = told_utc_ms if isinstance(told_utc_ms, int) else None
         """When the backend last told its tokens; None: never, or by a release that did not note it."""
         self.unreadable_count = 0
         """Remembered entries that could not be understood: somebody may be refused who should not be."""
@@ -60,7 +64,8 @@ class Managed:
         tariffs = tuple(tariff for tariff in self._tariffs if tariff.id not in known and tariff.currency == site.currency)
         pricing = replace(site.pricing, tariffs=(*site.pricing.tariffs, *tariffs), default=site.pricing.default or self._default)
         tokens = (*site.tokens, *(token for key, token in self._tokens.items() if key not in own))
-        return replace(site, tokens=_in_their_groups(tokens), pricing=pricing)
+        tokens = _in_their_groups(tokens)
+        return replace(site, tokens=_with_reversed(tokens) if site.is_reversed_known else tokens, pricing=pricing)
 
     @property
     def has_tokens(self) -> bool:
@@ -177,3 +182,15 @@ def _in_their_groups(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
 
 def _key(uid: IdToken) -> str:
     return uid.strip().casefold()
+
+
+def _with_reversed(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+    """Each card also under its bytes the other way round, as some readers tell them, unless that is somebody else's."""
+    known = {_key(token.uid) for token in tokens}
+    found = list(tokens)
+    for token in tokens:
+        if _CARD.fullmatch(token.uid.strip()):
+            turned = bytes.fromhex(token.uid.strip())[::-1].hex().upper()
+            if turned.casefold() not in known:
+                found.append(replace(token, uid=IdToken(turned)))
+    return tuple(found)

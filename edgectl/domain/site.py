@@ -239,6 +239,8 @@ class Site:
     offline_policy: OfflinePolicy = OfflinePolicy.KNOWN_TOKENS
     tokens_max_age_ms: Millis | None = None
     """The backend's list is too old this long after it was last told; None: never."""
+    is_reversed_known: bool = False
+    """A card is also known by its bytes the other way round."""
     master_group: IdToken | None = None
     """Whose tokens end anybody's session, and begin none (OCPP 2.0.1 C16); None: there is none."""
     balancing: Balancing = field(default_factory=Balancing)

@@ -169,6 +169,7 @@ ERRORS = [
     ("lease", site(GRID + "balancing: {lease: ‸10 min}\n"), "balancing.lease", "is out of range", "30 s to 3 min"),
     ("tokens too old", site(GRID + "authorization: {tokens_max_age: ‸400 days}\n"), "authorization.tokens_max_age", "is out of range", "366 days"),
     ("age in other units", site(GRID + "authorization: {tokens_max_age: ‸12 h}\n"), "authorization.tokens_max_age", "h is not a unit of number of days", "days"),
+    ("reversed uids", site(GRID + "authorization: {reversed_uids: ‸sometimes}\n"), "authorization.reversed_uids", "", ""),
     ("master group", site(GRID + "authorization: {master_group: ‸[]}\n"), "authorization.master_group", "", ""),
     ("offline", site(GRID + "authorization: {offline: ‸somebody}\n"), "authorization.offline", "is not known here", "known-tokens, anyone or nobody"),
     ("no token file", site(GRID + "authorization: {tokens: ‸none.yaml}\n"), "authorization.tokens", "cannot be read: No such file", "none.yaml"),

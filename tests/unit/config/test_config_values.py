@@ -111,7 +111,7 @@ ocpp:
   unknown_chargers: refuse
   heartbeat: 1 h
   ping: 30 s
-authorization: {offline: anyone, tokens_max_age: 7 days, master_group: GUARDS}
+authorization: {offline: anyone, tokens_max_age: 7 days, master_group: GUARDS, reversed_uids: true}
 balancing: {strategy: departure, rotate_every: 1 h, lease: 90 s, raise_after: 0 s}
 mqtt:
   broker: mqtts://Broker.Example.com
@@ -152,7 +152,7 @@ accept_risk: [grid]
     )
     assert site.chargers == (Charger(ChargerId("DE*ABC*E1"), CircuitId("yard"), PowerKind.AC, 2, 6_000, 16_000, 0, (Phase.L2,)),)
     assert site.offline_policy is OfflinePolicy.ANYONE
-    assert (site.tokens_max_age_ms, site.master_group) == (7 * 86_400_000, "GUARDS")
+    assert (site.tokens_max_age_ms, site.master_group, site.is_reversed_known) == (7 * 86_400_000, "GUARDS", True)
     assert site.balancing == Balancing(Strategy.DEPARTURE, rotate_ms=3_600_000, lease_ms=90_000, raise_after_ms=0)
     (part,), (meter,) = site.meters, settings.meters
     assert (part.id, part.role, part.max_age_ms) == ("main", MeterRole.CONSUMER, 2_000)

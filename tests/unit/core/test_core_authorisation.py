@@ -12,6 +12,7 @@ from support.plant import NOON_UTC_MS, TAG, Bench, of, plant
 from edgectl.core.authorization import Authorization
 from edgectl.core.commissioning.desired import Policy, wanted_2, wanted_16
 from edgectl.core.controller import Controller
+from edgectl.core.managed import Managed
 from edgectl.domain.bill import session_body
 from edgectl.domain.decisions import Decision, Keep, Remember, Reply, TokenAnswer
 from edgectl.domain.events import TokenPresented, TokensGiven
@@ -171,3 +172,28 @@ def test_a_master_token_is_of_the_group_that_bears_its_name() -> None:
     assert asked(bench, "BOSS").verdict.group is None
     bench.put(TokensGiven("a1", "backend:boss", 1, "replace", (Token(CARD, group=IdToken("boss")),)))
     assert (asked(bench, "BOSS").verdict.group, asked(bench, CARD).verdict.group) == ("boss", "boss")
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_a_card_is_known_by_its_bytes_the_other_way_round_where_the_site_says_so(is_on: bool) -> None:
+    cards = (
+        Token(IdToken("04A1B2C3"), account="van-1"),
+        Token(IdToken("C3B2A105")),
+        Token(IdToken("05A1B2C3"), TokenStatus.BLOCKED),
+    )
+    bench = Bench(replace(site_of(OfflinePolicy.KNOWN_TOKENS, *cards), is_reversed_known=is_on))
+    assert (asked(bench, "c3b2a104").verdict.status is TokenStatus.ACCEPTED) == is_on
+    assert asked(bench, "C3B2A105").verdict.status is TokenStatus.ACCEPTED, "its own entry, not the blocked one's other way round"
+    assert asked(bench, "PIV").verdict.status is TokenStatus.UNKNOWN, "VIP is no card"
+    bench.start("A", token="C3B2A104")
+    bench.wait(3_600)
+    assert session_of(bench.stop("A", "1", meter_wh=5_000)).account == ("van-1" if is_on else None)
+
+
+@given(st.binary(min_size=4, max_size=4))
+@settings(deadline=None)
+def test_the_other_way_round_of_every_card_has_the_same_rights(raw: bytes) -> None:
+    token = Token(IdToken(raw.hex()), TokenStatus.BLOCKED, group=IdToken("G"))
+    applied = Managed({}).applied(replace(site_of(OfflinePolicy.ANYONE, token), is_reversed_known=True))
+    assert Authorization(applied).verdict(IdToken(raw[::-1].hex()), NOON_UTC_MS).status is TokenStatus.BLOCKED
+    assert len({uid.uid.casefold() for uid in applied.tokens}) == len(applied.tokens)
