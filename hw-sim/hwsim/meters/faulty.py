@@ -135,12 +135,13 @@ class FaultyBus:
         return header + (len(pdu) + 1).to_bytes(2) + bytes([number]) + pdu
 
     def _burst(self, frame: bytes) -> bytes:
-        """An error of up to 16 bits in a row, which a CRC of 16 bits always shows."""
+        """An error of up to 16 bits in a row as the line sends them, the lowest of each byte first. A CRC of 16 bits always shows
+        it; in the other order it would not."""
         size = len(frame) * 8
         width = self.random.randrange(1, 17)
         pattern = self.random.getrandbits(width) | 1
         shift = self.random.randrange(0, size - width + 1)
-        return (int.from_bytes(frame) ^ pattern << shift).to_bytes(len(frame))
+        return (int.from_bytes(frame, "little") ^ pattern << shift).to_bytes(len(frame), "little")
 
 
 class _End(asyncio.Protocol):
