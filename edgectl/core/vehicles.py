@@ -58,36 +58,42 @@ class Vehicle:
             self.soc_percent = sample.soc_percent
         if sample.power_w is not None:
             self.power_w = sample.power_w
-        current_ma = self._on_site_phases(sample, voltage_mv)
+        told_ma = self._told_ma(sample)
+        leaves_out = told_ma is not None and self._leaves_out(told_ma, sample.power_w, voltage_mv)
+        if told_ma is None:
+            current_ma = self._assumed_ma(sample, voltage_mv)
+        else:
+            current_ma = Phases.on(self.charger.phases, told_ma.largest) if leaves_out else told_ma
         if current_ma is None:
             return
         self.current_ma = current_ma
         self.reported_mono_ms = now.mono_ms
-        if sample.current_ma is not None:
-            if self._leaves_out(sample, voltage_mv):
-                self._forget_phases()
-            else:
-                self._learn_phases(current_ma)
+        if leaves_out:
+            self._forget_phases()
+        elif told_ma is not None:
+            self._learn_phases(told_ma)
 
-    def _on_site_phases(self, sample: Sample, voltage_mv: MilliVolts) -> Phases | None:
-        wiring = self.charger.phases
-        if sample.current_ma is not None:
-            values = list(ZERO)
-            for own, site_phase in enumerate(wiring):
-                values[site_phase] = max(0, sample.current_ma[own])
-            told_ma = Phases(*values)
-            return Phases.on(wiring, told_ma.largest) if self._leaves_out(sample, voltage_mv) else told_ma
+    def _told_ma(self, sample: Sample) -> Phases | None:
+        """The currents it tells by phase, on the site's phases."""
+        if sample.current_ma is None:
+            return None
+        values = list(ZERO)
+        for own, site_phase in enumerate(self.charger.phases):
+            values[site_phase] = max(0, sample.current_ma[own])
+        return Phases(*values)
+
+    def _assumed_ma(self, sample: Sample, voltage_mv: MilliVolts) -> Phases | None:
+        """A current without a phase is taken to flow on every phase the vehicle may use: the worst case for each conductor."""
         single_ma = sample.current_single_ma
         if single_ma is None and sample.power_w is not None:
             single_ma = sample.power_w * 1_000_000 // (voltage_mv * len(self.phases))
-        # A current without a phase is taken to flow on every phase the vehicle may use: the worst case for each conductor.
         return None if single_ma is None else Phases.on(self.phases, max(0, single_ma))
 
-    def _leaves_out(self, sample: Sample, voltage_mv: MilliVolts) -> bool:
+    def _leaves_out(self, told_ma: Phases, power_w: Watts | None, voltage_mv: MilliVolts) -> bool:
         """It draws clearly more power than these currents carry: some chargers tell the current of their first phase only."""
-        told_ma = [max(0, sample.current_ma[own]) for own in range(len(self.charger.phases))] if sample.current_ma else []
-        carried_w = sum(told_ma) * voltage_mv // 1_000_000
-        return sample.power_w is not None and sample.power_w * 100 > carried_w * LEFT_OUT_PERCENT > 0 and min(told_ma) == 0
+        if power_w is None or all(told_ma[phase] for phase in self.charger.phases):
+            return False
+        return power_w * 100 > told_ma.total * voltage_mv // 1_000_000 * LEFT_OUT_PERCENT > 0
 
     def _forget_phases(self) -> None:
         """Back to the worst case, until it tells all of its phases."""
