@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from edgectl.core.actions import ACTION, Actions, recorded
@@ -13,6 +12,7 @@ from edgectl.core.authorization import Authorization
 from edgectl.core.balancing import Balancing
 from edgectl.core.certificates import Certificates
 from edgectl.core.chargers import Chargers, ChargerState
+from edgectl.core.charging import Charging
 from edgectl.core.commissioning import COMMISSION, Policy, Setups
 from edgectl.core.corrections import corrected, needs_correction
 from edgectl.core.curtailment import CurtailmentBook
@@ -30,8 +30,7 @@ from edgectl.core.meters import Meters
 from edgectl.core.picture import Uplink, draw_circuits, draw_picture
 from edgectl.core.publishing import StatePublishing
 from edgectl.core.reception import READ_BACK, Reception
-from edgectl.core.scales import ScaleWatch
-from edgectl.core.sessions import RegisterWatch, Sessions, Source
+from edgectl.core.sessions import Sessions
 from edgectl.core.signed.book import SignedBook
 from edgectl.core.tariffs.book import PriceBook
 from edgectl.core.telemetry import TelemetryBook
@@ -39,14 +38,12 @@ from edgectl.core.watch import Watch
 from edgectl.domain.decisions import (
     Acknowledge,
     ActionAnswered,
-    Ask,
     Decision,
     Keep,
     Remember,
     Reply,
     ScheduleAnswer,
     SetLimit,
-    TokenAnswer,
     WakeUplink,
 )
 from edgectl.domain.events import (
@@ -92,8 +89,7 @@ from edgectl.domain.events import (
 from edgectl.domain.external import charger_place
 from edgectl.domain.ids import ChargerId, EvseId
 from edgectl.domain.quirks import QuirkProfile, RateUnit
-from edgectl.domain.reasons import Cause
-from edgectl.domain.records import EventKept, LimitKept, PeriodState, Restored
+from edgectl.domain.records import EventKept, LimitKept, Restored
 from edgectl.domain.remembered import (
     ADOPTED,
     COMMISSIONING,
@@ -156,6 +152,7 @@ class Controller:
         self._balancing = Balancing(
             site, self._chargers, self._meters, self._sessions, self._authorization, self._departures, now, self._external, chance
         )
+        self._charging = Charging(site, self._chargers, self._sessions, self._balancing, self._authorization)
         self._history = LimitHistory()
         for name, document in memory.get(RUNGS, {}).items():
             rung = next((rung for rung in Rung if rung.value == document.get("rung")), None)
@@ -184,7 +181,6 @@ class Controller:
         self._counters: Counter[str] = Counter()
         self._house = Housekeeping(self._alarms, self._counters)
         self._uplink = Uplink(is_connected=False, detail="not connected yet")
-        self._marked: dict[EvseId, tuple[PeriodState, Cause]] = {}
         self._handlers: dict[type[Any], Callable[[Any, Instant], list[Decision]]] = {
             ChargerConnected: self._on_connected,
             ChargerDisconnected: self._on_disconnected,
@@ -192,7 +188,7 @@ class Controller:
             ChargerBooted: self._on_booted,
             HeartbeatReceived: self._on_acknowledged,
             StatusReported: self._on_status,
-            TokenPresented: self._on_token,
+            TokenPresented: self._charging.token,
             TransactionStarted: self._on_started,
             MeterValuesReported: self._on_meter_values,
             TransactionEnded: self._on_ended,
@@ -280,7 +276,7 @@ class Controller:
 
     def _on_booted(self, event: ChargerBooted, now: Instant) -> list[Decision]:
         decisions = self._reception.booted(event, now)
-        decisions += self._balancing.begin_again(event.call.charger, now)
+        decisions += self._balancing.orders.begin_again(event.call.charger, now)
         state = self._chargers.get(event.call.charger)
         return decisions if state is None else [*decisions, *self._control_for(state, now)]
 
@@ -332,108 +328,16 @@ class Controller:
 
     # --- transactions -------------------------------------------------------------------------------------------------
 
-    def _on_token(self, event: TokenPresented, now: Instant) -> list[Decision]:
-        return [Reply(event.call, TokenAnswer(self._authorization.verdict(event.token, now.utc_ms)))]
-
     def _on_started(self, event: TransactionStarted, now: Instant) -> list[Decision]:
-        charger_id = event.call.charger
-        state = self._chargers.get(charger_id)
-        if event.evse_number == 0 and state is not None and state.charger.evse_count == 1:
-            event = replace(event, evse_number=1)  # 2.x need not name the only EVSE there is
-        if state is not None and not event.is_offline:
-            state.clock.note_live(event.reported_utc_ms, now)
-        before = self._sessions.at(EvseId(charger_id, event.evse_number))
-        is_new = state is not None and not self._sessions.has_started(event)
-        if state is not None and is_new:
-            self._register(state, event.evse_number).note(event.meter_start_wh, is_start=True)
-        decisions = self._sessions.start(event, self._source(charger_id, event.evse_number), now)
-        after = self._sessions.at(EvseId(charger_id, event.evse_number))
-        if before is not None and (after is None or after.id != before.id):
-            self._balancing.close_session(before.evse, now)
-        self._follow_sessions(charger_id, now)
-        vehicle = self._balancing.vehicles.get(EvseId(charger_id, event.evse_number))
-        if vehicle is not None and event.charging_state is not None:
-            vehicle.status = event.charging_state
-        return [*decisions, *self._control(now)]
-
-    def _follow_sessions(self, charger_id: ChargerId, now: Instant) -> None:
-        """Every open session of the charger has a vehicle to balance, and no other EVSE has."""
-        state = self._chargers.get(charger_id)
-        if state is None:
-            return
-        for evse in state.charger.evses:
-            is_open = self._sessions.at(evse) is not None
-            if is_open and evse not in self._balancing.vehicles:
-                self._balancing.open_session(evse, now)
-                self._balancing.vehicles[evse].status = state.connector(evse.number).status
-            elif not is_open and evse in self._balancing.vehicles:
-                self._balancing.close_session(evse, now)
-                self._marked.pop(evse, None)
-
-    def _on_meter_values(self, event: MeterValuesReported, now: Instant) -> list[Decision]:
-        state = self._chargers.get(event.call.charger)
-        if event.evse_number == 0 and event.transaction is not None and state is not None and state.charger.evse_count == 1:
-            event = replace(event, evse_number=1)
-        session = self._sessions.find(event.call.charger, event.transaction)
-        evse = session.evse if session is not None else EvseId(event.call.charger, event.evse_number)
-        vehicle = self._balancing.vehicles.get(evse)
-        if state is not None:
-            self._watch_values(state, evse.number, event, now)
-        for sample in event.samples:
-            self._counters["samples_dropped"] += len(sample.dropped)
-            if vehicle is not None:
-                vehicle.report(sample, self.site.voltage_mv, now)
-        if vehicle is not None and event.charging_state is not None:
-            vehicle.status = event.charging_state
-        source = self._source(event.call.charger, evse.number)
-        decisions = self._sessions.progress(event, source, *self._period(evse), now)
-        self._follow_sessions(event.call.charger, now)
-        if event.is_resumed and state is not None:
-            # A transaction profile need not survive the restart that the transaction survived (2.1 E17).
-            return [*decisions, *self._balancing.reassert(state.charger, now)]
-        return decisions  # the next guard reading or tick acts on it; most messages are these
-
-    def _watch_values(self, state: ChargerState, evse_number: int, event: MeterValuesReported, now: Instant) -> None:
-        scale = state.scales.setdefault(evse_number, ScaleWatch())
-        register = self._register(state, evse_number)
-        for sample in event.samples:
-            register.note(sample.energy_wh)
-            if not event.is_offline:
-                scale.note(sample, now)
-        if event.samples and not event.is_offline:
-            # 1.6 does not say whether values waited in a queue, and one that never empties looks like a clock that is behind.
-            note = state.clock.note_live if state.protocol == "ocpp1.6" else state.clock.note
-            note(event.samples[-1].reported_utc_ms, now)
+        return [*self._charging.started(event, now), *self._control(now)]
 
     def _on_ended(self, event: TransactionEnded, now: Instant) -> list[Decision]:
-        known = self._sessions.find(event.call.charger, event.transaction)
-        evse_number = known.evse_number if known is not None else event.evse_number or 0
-        state = self._chargers.get(event.call.charger)
-        if state is not None and evse_number:
-            self._register(state, evse_number).note(event.meter_stop_wh)
-        decisions = self._sessions.stop(event, self._source(event.call.charger, evse_number), now)
-        self._follow_sessions(event.call.charger, now)
-        closed = self._sessions.find(event.call.charger, event.transaction)
-        is_news = closed is not None and known is not None and closed.rev != known.rev
-        if is_news and closed is not None and "messages-missing" in closed.flags:
-            # The station may still hold the missing messages; asking also tells us when it does not.
-            decisions.append(
-                Ask(closed.charger, f"transaction-{closed.id}", "get-transaction-status", (("transaction", closed.transaction),))
-            )
-        return [*decisions, *self._control(now)]
+        return [*self._charging.ended(event, now), *self._control(now)]
 
-    def _source(self, charger_id: ChargerId, evse_number: int) -> Source:
-        state = self._chargers.get(charger_id)
-        if state is None:
-            # A session of a charger that has left the configuration is judged by the widest plug there is.
-            return Source(1_000_000)
-        rated_w = self.site.power_w(state.charger, state.charger.max_ma)
-        watch = state.registers.get(evse_number)
-        return Source(rated_w, state.clock.offset_ms, state.adopted_utc_ms, watch.before_wh if watch else None)
-
-    @staticmethod
-    def _register(state: ChargerState, evse_number: int) -> RegisterWatch:
-        return state.registers.setdefault(evse_number, RegisterWatch())
+    def _on_meter_values(self, event: MeterValuesReported, now: Instant) -> list[Decision]:
+        for sample in event.samples:
+            self._counters["samples_dropped"] += len(sample.dropped)
+        return self._charging.reported(event, now)
 
     # --- actions and certificates -------------------------------------------------------------------------------------
 
@@ -546,14 +450,10 @@ class Controller:
         """One control step, and what it means for the running sessions' spans."""
         decisions = self._balancing.step(now)
         self._stepped_mono_ms = now.mono_ms
-        for evse in self._balancing.vehicles:
-            mark = self._period(evse)
-            if self._marked.get(evse) != mark:
-                self._marked[evse] = mark
-                decisions += self._sessions.mark(evse, *mark, now)
+        decisions += self._charging.mark(now)
         balancing = self._balancing
         decisions += self._excursions.note(balancing.circuits, now)
-        decisions += self._curtailment.note(self.site, balancing.vehicles, balancing.limits, balancing.reason, now)
+        decisions += self._curtailment.note(self.site, balancing.vehicles, balancing.limits, balancing.reasons.of, now)
         for decision in decisions:
             if isinstance(decision, Keep) and isinstance(decision.record, LimitKept):
                 self._history.note(decision.record, now)
@@ -566,21 +466,6 @@ class Controller:
     def _control_for(self, state: ChargerState, now: Instant) -> list[Decision]:
         """A charger is back. Without a vehicle on it nobody waits: when all come back at once the next tick serves them all."""
         return self._control(now) if any(evse in self._balancing.vehicles for evse in state.charger.evses) else []
-
-    def _period(self, evse: EvseId) -> tuple[PeriodState, Cause]:
-        """What the vehicle does, and when it does nothing, whose doing that is."""
-        vehicle = self._balancing.vehicles.get(evse)
-        limit = self._balancing.limits.get(evse)
-        if vehicle is None or limit is None:
-            return PeriodState.CHARGING, Cause.IDLE
-        cause = limit.commanded.reason.cause if limit.commanded is not None else Cause.IDLE
-        if vehicle.is_drawing:
-            return PeriodState.CHARGING, cause
-        if limit.commanded_ma == 0 or vehicle.status is ConnectorStatus.SUSPENDED_EVSE:
-            return PeriodState.SUSPENDED_EVSE, cause
-        if vehicle.reported_mono_ms is None:
-            return PeriodState.CHARGING, cause  # nothing said yet: it has only just begun
-        return PeriodState.SUSPENDED_EV, cause
 
     # --- uplink, host -------------------------------------------------------------------------------------------------
 
@@ -617,8 +502,7 @@ class Controller:
         self._balancing.reload(site)
         self._setups.reload(_policy(site))
         self._local_lists.reload(site)
-        for session in self._sessions.open.values():
-            self._follow_sessions(session.charger, now)
+        self._charging.reload(site, now)
         return self._control(now)
 
 

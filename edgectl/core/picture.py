@@ -154,7 +154,7 @@ def _charger(
     state: ChargerState, balancing: Balancing, sessions: Sessions, about: tuple[CommissioningView, DrillView, str], now: Instant
 ) -> ChargerView:
     charger = state.charger
-    rate = balancing.writes.get(charger.id)
+    rate = balancing.orders.writes.get(charger.id)
     return ChargerView(
         id=charger.id,
         circuit=charger.circuit,
@@ -189,7 +189,7 @@ def shown_reason(state: ChargerState, evse: EvseId, balancing: Balancing, now: I
     """Why an EVSE may draw what it may, as people are told. One that cannot be told anything: what is kept free for it, and
     what it falls to."""
     if is_commandable(state, now):
-        return balancing.reason(evse, now)
+        return balancing.reasons.of(evse, now)
     silent_ms = None if state.since_mono_ms is None else now.mono_ms - state.since_mono_ms
     kept_free_ma = balancing.book.silent_worst_ma(state, evse, now).largest
     inputs = (Input("reserved", kept_free_ma, "mA", silent_ms), Input("fallback", state.charger.fallback_ma, "mA"))

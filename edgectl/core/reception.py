@@ -5,10 +5,11 @@ from __future__ import annotations
 import zlib
 
 from edgectl.core.alarms import Alarms
-from edgectl.core.balancing import Balancing, style_of
+from edgectl.core.balancing import Balancing
 from edgectl.core.chargers import BOOT_GRACE_MS, PENDING_GRACE_MS, Chargers, ChargerState, Fallback
 from edgectl.core.commissioning import Setups
 from edgectl.core.drill import Drills
+from edgectl.core.orders import style_of
 from edgectl.domain.decisions import Ask, BootAnswer, Decision, InstallFallback, Remember, Reply
 from edgectl.domain.events import (
     ChargerBooted,
@@ -110,7 +111,7 @@ class Reception:
         if not state.is_known:
             state.is_known, state.adopted_utc_ms = True, now.utc_ms
             unanswered.append(Remember(ADOPTED, event.charger, state.identity()))
-        return [*unanswered, *self._balancing.reassert(state.charger, now)]
+        return [*unanswered, *self._balancing.orders.reassert(state.charger, now)]
 
     def disconnected(self, event: ChargerDisconnected, now: Instant) -> list[Decision]:
         state = self._chargers.get(event.charger)

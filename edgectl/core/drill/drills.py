@@ -107,7 +107,7 @@ class Drills:
         limit = self._balancing.limits.get(drill.evse)
         if limit is not None:
             limit.is_drilled = False
-        decisions = self._balancing.take_back(drill.evse, now)
+        decisions = self._balancing.orders.take_back(drill.evse, now)
         if why:
             probes = tuple(drill.findings.probes)
             self._stopped[charger] = DrillView("stopped", why, now.utc_ms, probes)
@@ -161,7 +161,7 @@ class Drills:
     def _carry_out(self, drill: _Drill, step: Tell | Clear | Hang, now: Instant) -> list[Decision]:
         match step:
             case Tell():
-                order = self._balancing.order_for_drill(drill.evse, step.limit_ma, step.style, step.lease_ms, now)
+                order = self._balancing.orders.order_for_drill(drill.evse, step.limit_ma, step.style, step.lease_ms, now)
                 drill.order_number, drill.told_mono_ms, drill.outcome = order.order_number, now.mono_ms, None
                 return [order]
             case Clear():
