@@ -231,6 +231,7 @@ def _charger(charger: Charger) -> _Facts:
         "maximum": show(charger.max_ma, CURRENT),
         "fallback": show(charger.fallback_ma, CURRENT),
         "phases": _phase_list(charger.phases),
+        "unbalanced_limit": "none" if charger.unbalanced_ma is None else show(charger.unbalanced_ma, CURRENT),
         "plug": charger.plug.value if charger.plug else "none",
         **{f"quirks.{name}": str(value) for name, value in charger.own_quirks},
     }

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from edgectl.config.circuits import UNBALANCED_MA
 from edgectl.config.electrical import LEAST_AC_MA, Span, milliamps
-from edgectl.config.keys import ChargerDefaultKeys, ChargerKeys, CircuitKeys
+from edgectl.config.keys import ChargerDefaultKeys, ChargerKeys, CircuitKeys, SiteKeys
 from edgectl.config.kinds import known_name
 from edgectl.config.problems import Place, excerpt
 from edgectl.config.quantities import CURRENT, POWER, Amount, Dimension, show
@@ -38,7 +39,7 @@ class _Rating:
 
 
 def compose_chargers(
-    chargers: Entries[ChargerKeys], defaults: ChargerDefaultKeys, circuits: Entries[CircuitKeys], voltage_mv: MilliVolts
+    chargers: Entries[ChargerKeys], defaults: ChargerDefaultKeys, circuits: Entries[CircuitKeys], site: SiteKeys
 ) -> tuple[Charger, ...]:
     """The chargers that could be understood. Reports all that is wrong with them and with their defaults."""
     parents = {name: keys.fed_by for name, keys in circuits if keys.fed_by in circuits.sections}
@@ -52,14 +53,14 @@ def compose_chargers(
         is_circuit_known = keys.circuit is not None and known_name(
             keys.circuit, circuits.sections, "circuits", keys.at("circuit")
         )
-        charger = _charger(name, keys, defaults, voltage_mv)
+        charger = _charger(name, keys, defaults, site)
         if charger is not None and is_circuit_known:
-            _check_fit(charger, keys, circuits, parents, voltage_mv)
+            _check_fit(charger, keys, circuits, parents, site.voltage)
             composed.append(charger)
     return tuple(composed)
 
 
-def _charger(name: str, keys: ChargerKeys, defaults: ChargerDefaultKeys, voltage_mv: MilliVolts) -> Charger | None:
+def _charger(name: str, keys: ChargerKeys, defaults: ChargerDefaultKeys, site: SiteKeys) -> Charger | None:
     _check_one_rating(keys)
     rating = _rating(keys, defaults)
     if rating is None:
@@ -72,7 +73,7 @@ def _charger(name: str, keys: ChargerKeys, defaults: ChargerDefaultKeys, voltage
     phases = phases_from.phases or ALL_PHASES
     min_ma, max_ma, fallback_ma = rating.span.low, rating.span.high, fallback
     if rating.kind is PowerKind.DC:
-        min_ma, max_ma, fallback_ma = _currents_of_powers(rating.span, fallback, voltage_mv, len(phases))
+        min_ma, max_ma, fallback_ma = _currents_of_powers(rating.span, fallback, site.voltage, len(phases))
     return Charger(
         id=ChargerId(name),
         circuit=CircuitId(keys.circuit),
@@ -82,10 +83,19 @@ def _charger(name: str, keys: ChargerKeys, defaults: ChargerDefaultKeys, voltage
         max_ma=max_ma,
         fallback_ma=fallback_ma,
         phases=phases,
+        unbalanced_ma=_unbalanced_ma(keys, defaults, site) if rating.kind is PowerKind.AC else None,
         plug=keys.plug or defaults.plug,
         is_fallback_vouched=bool(keys.fallback_verified if "fallback_verified" in keys.written else defaults.fallback_verified),
         own_quirks=_own_quirks(keys, defaults, min_ma, max_ma),
     )
+
+
+def _unbalanced_ma(keys: ChargerKeys, defaults: ChargerDefaultKeys, site: SiteKeys) -> MilliAmps | None:
+    """Its own setting for vehicles on fewer phases; where the file says nothing, what the country asks of every charger."""
+    for source in (keys, defaults):
+        if "unbalanced_limit" in source.written:
+            return source.unbalanced_limit
+    return UNBALANCED_MA.get(site.country or "")
 
 
 def _own_quirks(

@@ -17,7 +17,8 @@ from edgectl.domain.site import Circuit, MeterLoss, MeterRole
 from edgectl.domain.units import MilliAmps, Watts
 
 UNBALANCED_MA: Mapping[str, MilliAmps] = {"DE": 20_000}
-"""By country, what charging equipment may load one phase more than another at the grid connection. DE: VDE-AR-N 4100, 4.6 kVA."""
+"""By country, what charging equipment may load one phase more than another, at the grid connection and each device by itself.
+DE: VDE-AR-N 4100, 4.6 kVA."""
 
 
 def compose_circuits(

@@ -250,6 +250,11 @@ class ChargerDefaultKeys(Section):
     phases: tuple[Phase, ...] | None = optional(
         PhaseList(), "The site phases on which the charger's L1, L2, L3 are wired, in that order; one for single-phase."
     )
+    unbalanced_limit: MilliAmps | None = optional(
+        AMPS,
+        "By its own setting, the most for a vehicle on fewer phases than it has; 0 A where none comes. "
+        "With `country: DE` 20 A (VDE-AR-N 4100), else its maximum.",
+    )
     version: str | None = optional(Version(), "The only OCPP version to speak with it, whatever it offers first.")
     assume_version: str | None = optional(Version(), "The OCPP version to speak when it offers none.")
     missing_upgrade: bool | None = optional(Flag(), "true: accept its opening handshake without `Connection: Upgrade`.")

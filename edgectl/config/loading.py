@@ -99,7 +99,7 @@ def _compose(file: SiteFile, path: Path, facts: _MeterFacts) -> Settings:
     inputs, input_connections = compose_inputs(file.inputs, file.circuits, file.chargers, file.meters)
     meters, connections, virtual = compose_meters(file.meters, file.circuits, directory, *facts, input_connections)
     circuits = compose_circuits(file.circuits, file.meters, file.site.country)
-    chargers = compose_chargers(file.chargers, file.charger_defaults, file.circuits, file.site.voltage)
+    chargers = compose_chargers(file.chargers, file.charger_defaults, file.circuits, file.site)
     check_addresses(file.ocpp, file.web)
     balancing = file.balancing
     tokens = _tokens(file, directory)

@@ -6,6 +6,7 @@ decisions on a laptop, in a simulated year and in a log replayed from a customer
 - ``controller``    routes an event to the parts below and gathers their decisions
 - ``chargers``      links, boot, connector status: what each charger is known to be
 - ``authorization`` who may charge
+- ``charging``      what transactions of chargers do to sessions, and tell of vehicles
 - ``sessions``      start, update, stop; recognises repeats and orphans
 - ``evidence``      what a message says and how far it is believed
 - ``periods``       the spans of a session; ``registers`` energy from registers that may lie
@@ -25,7 +26,7 @@ decisions on a laptop, in a simulated year and in a log replayed from a customer
 - ``history``       limits and their reasons, kept for ``why --at``
 - ``allocation``    one pure function: claims and capacities to currents
 - ``sharing``       the share-out as one call for simulators
-- ``balancing``     the control step: from all of the above to ``SetLimit`` orders
+- ``balancing``     the control step; ``orders`` what chargers are told and when; ``explaining`` why
 - ``alarms``        named conditions with a start and an end
 - ``proof``         is the site safe when we are gone?
 - ``picture``       the state as people are shown it; ``publishing`` which of it the broker is told

@@ -269,5 +269,5 @@ def _check(room: Room, shares: dict[EvseId, Share]) -> None:
     """What was shared out fits every hard capacity; that it does is proven for any input, so anything else is our mistake."""
     loads = room.load_ma({evse: shares[evse].limit_ma for evse in room.uses})
     for capacity, load_ma in zip(room.capacities, loads, strict=True):
-        fits = capacity.is_soft or capacity.against is not None or load_ma <= max(0, capacity.available_ma)
+        fits = capacity.is_soft or load_ma <= max(0, capacity.available_ma)
         invariant(fits, "what is shared out fits its conductor", circuit=capacity.circuit, load_ma=load_ma)

@@ -6,8 +6,9 @@
 - ``silent``     one charger does not hear us: it at its fallback, the others as low as they can be told
 - ``ignores``    one charger accepts limits and ignores them: it at its rating, the others as low as they can be told
 
-A limit of power is a conductor of its own here. Other loads count at the most that the file says of them. ``leases`` lasts no
-longer than a lease and what a charger's clock may lag, so it is safe when the circuit's breaker or fuse carries it for that long.
+A limit of power is a conductor of its own here. So is a limit of imbalance, for each phase over each other: on it only vehicles
+count, each of them on as few phases as makes it worst. Other loads count at the most that the file says of them. ``leases`` lasts
+no longer than a lease and what a charger's clock may lag, so it is safe when the circuit's breaker or fuse carries it that long.
 
 It rests on what the file says and on two things only the chargers can show: that their fallbacks hold, and that leases end. The
 daemon looks after both (``chargers.Evidence``), and proves the site again with what it has seen: see ``live``.
@@ -15,7 +16,7 @@ daemon looks after both (``chargers.Evidence``), and proves the site again with 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -24,7 +25,7 @@ from edgectl.core.limits import LEASE_GRACE_MS
 from edgectl.domain.ids import ChargerId, CircuitId, EvseId
 from edgectl.domain.phases import ALL_PHASES, ZERO, Phase, Phases
 from edgectl.domain.protection import Protection
-from edgectl.domain.site import Charger, Circuit, MeterLoss, Site
+from edgectl.domain.site import Charger, Circuit, MeterLoss, PowerKind, Site
 from edgectl.domain.units import MilliAmps, Millis, MilliVolts, Watts
 
 
@@ -77,6 +78,8 @@ class Case:
     """It ends by itself after this long; None where it does not."""
     protection: Protection | None = None
     """What carries it for that long, or does not."""
+    against: Phase | None = None
+    """The limit of imbalance: what vehicles load ``phase`` more than this one."""
 
     @property
     def worst_ma(self) -> MilliAmps:
@@ -102,7 +105,8 @@ class Case:
     @property
     def name(self) -> str:
         """As ``accept_risk`` names it."""
-        return f"{self.failure.value}-{self.subject}"
+        kind = "" if self.against is None else "imbalance-"
+        return f"{kind}{self.failure.value}-{self.subject}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +123,9 @@ class ProofReport:
     rows: tuple[ProofRow, ...]
     modes: tuple[CircuitMode, ...]
     binding: tuple[Case, ...]
-    """For each circuit the case that leaves the least room, or exceeds it most."""
+    """For each circuit, and each limit of imbalance, the case that leaves the least room, or exceeds it most."""
     leases: tuple[Case, ...]
-    """For each metered circuit what happens until leases are over, where that is above its limit."""
+    """For each metered circuit, and each limit of imbalance, what happens until leases are over, where that is above it."""
     unsafe: tuple[Case, ...]
     """Every case that does not fit, each once for each circuit."""
     proposals: tuple[tuple[ChargerId, MilliAmps], ...] = ()
@@ -156,6 +160,10 @@ def prove(site: Site) -> ProofReport:
         cases = _cases(site, circuit, below[circuit.id])
         lasting = [case for case in cases if case.failure is not Failure.LEASES]
         binding.append(max(lasting, key=lambda case: case.excess_ma))
+        uneven = _imbalances(site, circuit, below[circuit.id])
+        if uneven:
+            binding.append(max((c for c in uneven if c.failure is not Failure.LEASES), key=lambda case: case.excess_ma))
+        cases += uneven
         leases += [case for case in cases if case.failure is Failure.LEASES and case.excess_ma > 0]
         unsafe += [case for case in cases if not case.is_safe]
     is_too_much = any(case.failure is Failure.FALLBACKS for case in unsafe)
@@ -213,6 +221,56 @@ def _leases(site: Site, circuit: Circuit) -> Case:
     return replace(case, lasts_ms=site.balancing.lease_ms + LEASE_GRACE_MS, protection=circuit.protected_by)
 
 
+def _imbalances(site: Site, circuit: Circuit, chargers: list[Charger]) -> list[Case]:
+    """What vehicles load one phase more than another. Without its meter edgectl still keeps that limit, as far as they pause."""
+    if circuit.imbalance_ma is None:
+        return []
+    pairs = [(one, other) for one in ALL_PHASES for other in ALL_PHASES if one is not other]
+    floors = [_uneven(chargers, floor_ma, *pair) for pair in pairs]
+    fallbacks = [_uneven(chargers, lambda charger: charger.fallback_ma, *pair) for pair in pairs]
+    shared_ma = _shared_ma(site, circuit)
+    leases = [min(_uneven(chargers, lambda charger: charger.max_ma, *pair), shared_ma[pair[0]]) for pair in pairs]
+    nothing = [0] * len(pairs)
+
+    def case(failure: Failure, subject: str, failed: Sequence[MilliAmps], told: Sequence[MilliAmps]) -> Case:
+        worst = max(range(len(pairs)), key=lambda place: failed[place] + told[place])
+        one, other = pairs[worst]
+        limit_ma = circuit.imbalance_ma or 0
+        return Case(failure, subject, circuit.id, one, failed[worst], told[worst], 0, limit_ma, against=other)
+
+    cases = [
+        case(Failure.FALLBACKS, circuit.id, fallbacks, nothing),
+        # Those that made up for it may have left since limits were told.
+        replace(case(Failure.LEASES, circuit.id, leases, nothing), lasts_ms=site.balancing.lease_ms + LEASE_GRACE_MS),
+    ]
+    if circuit.meter is not None:
+        cases.append(case(Failure.METER, circuit.meter, nothing, floors))
+    for charger in chargers:
+        own = [_uneven([charger], floor_ma, *pair) for pair in pairs]
+        others = [all_ma - own_ma for all_ma, own_ma in zip(floors, own, strict=True)]
+        silent = [unbalanced_ma(charger, charger.fallback_ma, *pair) * charger.evse_count for pair in pairs]
+        ignores = [unbalanced_ma(charger, charger.max_ma, *pair) * charger.evse_count for pair in pairs]
+        cases.append(case(Failure.SILENT, charger.id, silent, others))
+        cases.append(case(Failure.IGNORES, charger.id, ignores, others))
+    return cases
+
+
+def _uneven(chargers: list[Charger], current_of: Callable[[Charger], MilliAmps], one: Phase, other: Phase) -> MilliAmps:
+    return sum(unbalanced_ma(charger, current_of(charger), one, other) * charger.evse_count for charger in chargers)
+
+
+def unbalanced_ma(charger: Charger, current_ma: MilliAmps, one: Phase, other: Phase) -> MilliAmps:
+    """The most that a vehicle at one of its EVSEs loads one phase more than another when this is what it may draw. A vehicle on
+    one phase or two takes the first of its plug."""
+    if one not in charger.phases:
+        return 0
+    if other not in charger.phases:
+        return current_ma
+    if charger.kind is PowerKind.DC or charger.phases.index(one) > charger.phases.index(other):
+        return 0
+    return current_ma if charger.unbalanced_ma is None else min(current_ma, charger.unbalanced_ma)
+
+
 def _shared_ma(site: Site, circuit: Circuit) -> Phases:
     """The most that chargers behind a circuit can have been given: what they take, and what the circuits between let through."""
     own_ma = _sum([charger for charger in site.chargers if charger.circuit == circuit.id], lambda charger: charger.max_ma)
@@ -240,7 +298,7 @@ def _proposals(site: Site) -> tuple[tuple[ChargerId, MilliAmps], ...]:
     claims = [
         Claim(
             evse,
-            tuple(circuit.id for circuit in site.path(charger.circuit)),
+            (*(circuit.id for circuit in site.path(charger.circuit)), *_uneven_places(site, charger)),
             charger.phases,
             charger.min_ma,
             max(charger.min_ma, charger.fallback_ma),
@@ -260,6 +318,13 @@ def _proposals(site: Site) -> tuple[tuple[ChargerId, MilliAmps], ...]:
         for circuit in site.circuits
         if circuit.limit_w is not None
     ]
+    room += [
+        Capacity(_uneven_place(circuit, one, other), one, circuit.imbalance_ma)
+        for circuit in site.circuits
+        for one in ALL_PHASES
+        for other in ALL_PHASES
+        if circuit.imbalance_ma is not None
+    ]
     shares = allocate(claims, room)
     found = []
     for charger in site.chargers:
@@ -271,11 +336,27 @@ def _proposals(site: Site) -> tuple[tuple[ChargerId, MilliAmps], ...]:
     return tuple(found)
 
 
+def _uneven_places(site: Site, charger: Charger) -> list[CircuitId]:
+    """The limits of imbalance in which its vehicles may count."""
+    return [
+        _uneven_place(circuit, one, other)
+        for circuit in site.path(charger.circuit)
+        for one in ALL_PHASES
+        for other in ALL_PHASES
+        if circuit.imbalance_ma is not None and unbalanced_ma(charger, charger.max_ma, one, other)
+    ]
+
+
+def _uneven_place(circuit: Circuit, one: Phase, other: Phase) -> CircuitId:
+    return CircuitId(f"{circuit.id} {one.name}>{other.name}")
+
+
 # --- in words -------------------------------------------------------------------------------------------------------------
 
 
 def case_words(case: Case) -> str:
     """A failure and what it comes to, for people."""
+    uneven = "" if case.against is None else " with vehicles on one phase or two"
     failed = _shown(case, case.failed_ma)
     what = {
         Failure.FALLBACKS: f"without edgectl every EVSE falls to its fallback, {failed} together",
@@ -284,19 +365,26 @@ def case_words(case: Case) -> str:
         Failure.SILENT: f"charger {case.subject} does not answer and takes {failed}",
         Failure.IGNORES: f"charger {case.subject} ignores its limits and takes {failed}",
     }[case.failure]
+    if case.against is not None and case.failure is Failure.LEASES:
+        what = f"when edgectl stops and the vehicles on {case.against.name} leave, leases of {failed} together still run"
     told = f", the others {_shown(case, case.told_ma)} at least" if case.told_ma else ""
     other = f", other loads up to {_shown(case, case.other_loads_ma)}" if case.other_loads_ma else ""
     place = f"circuit {case.circuit} {'power' if case.phase is None else case.phase.name}"
-    sums = f"{place}: {what}{told}{other}: {_shown(case, case.worst_ma)} of {_shown(case, case.limit_ma)}"
+    if case.against is not None:
+        place += f" over {case.against.name}"
+    sums = f"{place}: {what}{uneven}{told}{other}: {_shown(case, case.worst_ma)} of {_shown(case, case.limit_ma)}"
     return sums + _lasting_words(case)
 
 
 def _lasting_words(case: Case) -> str:
     if case.lasts_ms is None or case.worst_ma <= case.limit_ma:
         return ""
+    lasts = f" for {case.lasts_ms / 1000:.0f} s at most"
+    if case.protection is None:
+        return f"{lasts}; no breaker opens by that"
     opens_s = case.opens_after_s
     carries = "carries that" if opens_s is None else f"may open after {opens_s:.0f} s"
-    return f" for {case.lasts_ms / 1000:.0f} s at most; {case.protection} {carries}"
+    return f"{lasts}; {case.protection} {carries}"
 
 
 def _shown(case: Case, current_ma: MilliAmps) -> str:

@@ -124,6 +124,8 @@ class Charger:
     """What each EVSE falls to by itself when it does not hear from us."""
     phases: tuple[Phase, ...] = ALL_PHASES
     """The site phase on which the charger's L1, L2, L3 are wired, in that order; one entry for a single-phase charger."""
+    unbalanced_ma: MilliAmps | None = None
+    """The most that it lets a vehicle draw which takes fewer phases than it has; 0 where none does. None: all it has."""
     plug: Plug | None = None
     """None: not said; AC is taken for a type 2 socket, DC for CCS 2."""
     is_fallback_vouched: bool = False

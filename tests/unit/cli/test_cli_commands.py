@@ -88,6 +88,21 @@ def test_an_unsafe_file_is_valid_but_says_so(file: Path) -> None:
     assert (proof["is_safe"], proof["is_allowed"], proof["rows"][0]["fallbacks_ma"]) == (False, False, 12_000)
 
 
+def test_a_site_whose_fallbacks_load_one_phase_too_much_is_unsafe_until_accepted(file: Path) -> None:
+    chargers = "\n".join(f"  CP-{number}: {{circuit: grid}}" for number in range(1, 5))
+    site = GOOD.replace("63 A", "63 A, imbalance_limit: 20 A").replace("  CP-1: {circuit: grid}", chargers)
+    site += "charger_defaults: {unbalanced_limit: 20 A}\n"
+    file.write_text(site)
+    done = edgectl("check", str(file))
+    assert done.returncode == 3
+    assert "24 A of 20 A; accept it with `accept_risk: [imbalance-fallbacks-grid]`" in done.stderr
+    assert "would fit" in done.stderr
+    file.write_text(site + "accept_risk: [imbalance-fallbacks-grid]\n")
+    assert edgectl("check", str(file)).returncode == 0
+    file.write_text(site.replace("unbalanced_limit: 20 A", "unbalanced_limit: 0 A"))
+    assert edgectl("check", str(file)).returncode == 0
+
+
 def test_a_missing_file_is_bad_input(tmp_path: Path) -> None:
     assert edgectl("check", str(tmp_path / "nothing.yaml")).returncode == 2
 

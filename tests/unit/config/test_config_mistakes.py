@@ -311,7 +311,7 @@ mqtt:
         "site.yaml:7:29: charger_defaults.current: is below 6 A, which no AC charger can signal (IEC 61851-1) (found 4 A); 6 A .. 80 A",
         "site.yaml:9:19: chargers.CP-1.circuit: is defined nowhere (found hall-c); did you mean hall-a? circuits: grid, hall-a",
         "site.yaml:10:3: chargers.cp-1: differs only in letter case from the charger in line 9; upper and lower case are the same to it: remove or rename one",
-        "site.yaml:10:42: chargers.cp-1.colour: is not a known key here; keys: evses, current, power, fallback, fallback_verified, phases, version, assume_version, missing_upgrade, plug, quirks, circuit, …",
+        "site.yaml:10:42: chargers.cp-1.colour: is not a known key here; keys: evses, current, power, fallback, fallback_verified, phases, unbalanced_limit, version, assume_version, missing_upgrade, plug, quirks, …",
         "site.yaml:13:7: ocpp.listeners[1].certificate: is missing: security profile 2 uses TLS; write `certificate: {credential: NAME}`",
         "site.yaml:14:17: ocpp.listeners[2].address: is taken by 0.0.0.0:8888 in line 13 (found 0.0.0.0:8888); each listener has its own address and port",
         "site.yaml:16:11: mqtt.broker: is not the address of a broker (found broker.example.com); `mqtts://host:port`, or `mqtt://host:port` without TLS",
