@@ -70,6 +70,16 @@ def steady_ma(limit: EvseLimit, vehicle: Vehicle, now: Instant) -> MilliAmps:
     return min(limit.steady_ma, limit.commanded_ma)  # a lower limit raises nobody
 
 
+def starting_ma(limit: EvseLimit, vehicle: Vehicle, now: Instant) -> MilliAmps:
+    """What a vehicle that was let begin, or begin again, a moment ago may explain of an excess its charger has not reported yet.
+
+    Only its least, which it keeps in whatever is shared out next: then others are lowered by all that is too much, even when
+    it has not begun and the excess is the building's. What is given up is the room for it to begin in after all.
+    """
+    is_new = now.mono_ms - limit.changed_mono_ms < SETTLE_MS and limit.commanded_ma >= limit.previous_ma
+    return min(limit.commanded_ma, limit.charger.min_ma) if is_new and not vehicle.is_satisfied else 0
+
+
 def draw_of(limit: EvseLimit, vehicle: Vehicle, now: Instant) -> Draw:
     """The range of what this vehicle may have drawn at the last meter reading."""
     reported_ma = vehicle.drawn_ma(now)
@@ -77,7 +87,7 @@ def draw_of(limit: EvseLimit, vehicle: Vehicle, now: Instant) -> Draw:
     if reported_ma is not None and is_settled(limit, vehicle):
         return Draw(low_ma, low_ma, low_ma)
     following_ma = Phases.on(vehicle.phases, limit.following_ma(now))
-    sure_ma = low_ma.at_least(following_ma)
+    sure_ma = low_ma.at_least(following_ma).at_least(Phases.on(vehicle.phases, starting_ma(limit, vehicle, now)))
     return Draw(low_ma, sure_ma.at_least(Phases.on(vehicle.phases, steady_ma(limit, vehicle, now))), sure_ma)
 
 

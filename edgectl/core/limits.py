@@ -20,9 +20,9 @@ from edgectl.domain.units import MilliAmps, Millis
 RETRY_MS: Millis = 10_000
 """A refused or unanswered limit is tried again this long after; sooner would only fill the charger's queue."""
 
-FOLLOW_MS: Millis = 6_500
-"""After this a vehicle that was lowered is taken to have followed (IEC 61851-1 gives it 5 s, the meter needs one more): what is
-still measured is somebody else's."""
+FOLLOW_MS: Millis = 7_000
+"""After this a vehicle that was lowered is taken to have followed: IEC 61851-1 gives it 5 s, and meters may be 2 s late.
+What is still measured is somebody else's."""
 LEASE_GRACE_MS: Millis = 60_000
 """A charger ends a lease on its own clock, which may lag ours by this much between two clock updates."""
 
