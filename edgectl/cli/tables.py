@@ -125,12 +125,23 @@ def chargers(found: list[dict[str, Any]]) -> RenderableType:
 
 def _why(evse: dict[str, Any]) -> str:
     words = str(evse["reason"]["cause"])
-    if evse["queue_number"]:
-        words += f", place {evse['queue_number']}"
+    words += _turn(evse)
     target = evse["target"]
     if target and target["energy_wh"]:
         left = "" if target["laxity_ms"] is None else f", {seconds(abs(target['laxity_ms']))} {_slack(target['laxity_ms'])}"
         words += f"; {kilowatt_hours(target['energy_wh'])} by {moment(target['depart_at'])[11:16]}Z{left}"
+    return words
+
+
+def _turn(evse: dict[str, Any]) -> str:
+    """How it stands in the queue, where it waits or has waited."""
+    words = ""
+    if evse["queue_number"]:
+        words += f", place {evse['queue_number']} since {moment(evse['turn_since_at'])[11:16]}Z"
+    if evse["pause_count"]:
+        words += f", {evse['pause_count']} pauses"
+    if evse["owed_wh"]:
+        words += f", owed {kilowatt_hours(evse['owed_wh'])}"
     return words
 
 

@@ -61,6 +61,19 @@ class Why(Struct, kw_only=True):
     inputs: list[WhyInput]
 
 
+class Turn(Struct, kw_only=True):
+    """How a vehicle stands where not every minimum fits."""
+
+    place: Count | None
+    """In the queue while it waits for its turn, from 1."""
+    since: Moment
+    """When its present run began, or its pause, or its first wait."""
+    pauses: Count
+    """Times it was stopped for others in this session."""
+    owed_wh: Count
+    """What it went without while it waited, and has not had since."""
+
+
 class EvseState(Struct, kw_only=True):
     """One EVSE: what it may draw, what it draws, and why."""
 
@@ -89,6 +102,8 @@ class EvseState(Struct, kw_only=True):
     measured_age_ms: Count | None
     power_w: int | None
     soc_percent: Count | None
+    turn: Turn | None = None
+    """None without a vehicle."""
 
 
 class CircuitState(Struct, kw_only=True):

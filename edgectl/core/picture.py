@@ -23,7 +23,7 @@ from edgectl.domain.reasons import Authority, Cause, Input, Reason
 from edgectl.domain.records import Session
 from edgectl.domain.site import Site
 from edgectl.domain.time import Instant
-from edgectl.domain.units import WattHours
+from edgectl.domain.units import UtcMillis, WattHours
 from edgectl.domain.views import (
     AlarmView,
     ChargerView,
@@ -231,9 +231,15 @@ def draw_evse(state: ChargerState, evse: EvseId, balancing: Balancing, sessions:
         queue_number=balancing.waiting.get(evse),
         pause_count=turn.pause_count if turn else 0,
         owed_wh=_owed_wh(turn, vehicle, balancing.site) if turn and vehicle else 0,
+        turn_since_utc_ms=_turn_since_utc_ms(turn, session, now) if turn and session else None,
         target=_target(evse, balancing, session),
         reason=shown_reason(state, evse, balancing, now),
     )
+
+
+def _turn_since_utc_ms(turn: Turn, session: Session, now: Instant) -> UtcMillis:
+    """One that has never been served waits since its session began."""
+    return session.started_utc_ms if turn.since_ms is None else now.utc_ms - (now.mono_ms - turn.since_ms)
 
 
 def _owed_wh(turn: Turn, vehicle: Vehicle, site: Site) -> WattHours:

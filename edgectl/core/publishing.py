@@ -71,7 +71,9 @@ def _evse_headline(
     commanded_ma = balancing.limits[evse].commanded_ma if evse in balancing.vehicles else None
     reason = shown_reason(state, evse, balancing, now)
     because = (reason.cause, reason.authority, reason.circuit, reason.phase, reason.by)
-    return connector.shown(now), session.id if session is not None else None, commanded_ma, because, connector.error_code
+    turn = balancing.turns.by_evse.get(evse)
+    stands = (balancing.waiting.get(evse), turn.is_served, turn.pause_count) if turn is not None else None
+    return connector.shown(now), session.id if session is not None else None, commanded_ma, because, connector.error_code, stands
 
 
 def _charger(state: ChargerState, limited_by: str) -> dict[str, object]:
@@ -107,7 +109,15 @@ def _evse(view: EvseView) -> dict[str, object]:
         "measured_age_ms": view.measured_age_ms,
         "power_w": view.power_w,
         "soc_percent": view.soc_percent,
+        "turn": _turn(view),
     }
+
+
+def _turn(view: EvseView) -> dict[str, object] | None:
+    if view.turn_since_utc_ms is None:
+        return None
+    since = iso(view.turn_since_utc_ms)
+    return {"place": view.queue_number, "since": since, "pauses": view.pause_count, "owed_wh": view.owed_wh}
 
 
 def _circuit_headline(view: CircuitView) -> tuple[object, ...]:

@@ -129,6 +129,8 @@ class EvseView:
     """Times it was stopped for others in this session."""
     owed_wh: WattHours
     """What it went without while it waited for its turn, and has not had since."""
+    turn_since_utc_ms: UtcMillis | None
+    """When its present run began, or its pause, or its first wait; None without a vehicle."""
     target: TargetView | None
     reason: Reason
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from msgspec import convert
 from support.plant import GRID, MAIN, NOON_UTC_MS, TAG, Bench, of, plant, records
 
+from edgectl.contract.states import Turn
 from edgectl.core.controller import Controller
-from edgectl.domain.decisions import InstallFallback, Remember, SetLimit
+from edgectl.domain.decisions import InstallFallback, PublishState, Remember, SetLimit
 from edgectl.domain.events import (
     ChargerConnected,
     ConnectorStatus,
@@ -26,6 +28,7 @@ from edgectl.domain.phases import Phase, Phases
 from edgectl.domain.reasons import Cause
 from edgectl.domain.records import EventKept, LimitKept, Restored
 from edgectl.domain.site import Charger, MeterLoss, Strategy
+from edgectl.domain.time import iso
 
 
 def running(*chargers: str, building_a: float = 10, **site: object) -> Bench:
@@ -268,6 +271,25 @@ def test_who_waits_is_served_after_the_turn_of_others() -> None:
         bench.run(10, 10)
         served |= {c for c in "ABC" if bench.limit_a(c) >= 6}
     assert served == {"A", "B", "C"}
+
+
+def test_how_each_stands_in_the_queue_is_told_to_the_broker() -> None:
+    site = plant("A", "B", limit_a=18)
+    bench = Bench(replace(site, balancing=replace(site.balancing, rotate_ms=60_000)))
+    bench.boot("A", "B")
+    bench.meter(10)
+    bench.start("A")
+    began_utc_ms = bench.utc_ms
+    bench.start("B")
+    bench.run(240, 10)
+    told = {state.id: state.body["turn"] for state in of(PublishState, bench.log) if state.kind == "evse"}
+    waiting, served = ("A-1", "B-1") if bench.limit_a("A") == 0 else ("B-1", "A-1")
+    first, second = (convert(told[name], Turn) for name in (waiting, served))
+    assert (first.place, second.place) == (1, None)
+    assert first.pauses >= 1
+    # 6 A at 230 V on three phases, for up to a minute.
+    assert 0 < first.owed_wh <= 69
+    assert iso(began_utc_ms) < first.since <= iso(bench.utc_ms)
 
 
 def test_priority_is_served_first_when_minima_do_not_fit() -> None:
