@@ -13,7 +13,7 @@ import structlog
 
 from edgectl import __version__
 from edgectl_backend.cli.listings import LISTINGS
-from edgectl_backend.cli.options import ListenAddress, broker_options, broker_settings, database_option
+from edgectl_backend.cli.options import broker_options, broker_settings, database_option, page_access, page_options
 
 OK, FAILED = 0, 1
 
@@ -53,17 +53,29 @@ def main() -> None:
 @broker_options
 @database_option
 @click.option("--group", default="backend", show_default=True, help="processes of one group share the load")
-@click.option("--listen", type=ListenAddress(), default=None, help="for the fleet's page and /metrics; nothing is open without")
+@page_options
 @click.option("--migrate", is_flag=True, help="bring the schema up to date at the start")
 @click.option("--telemetry-days", type=click.IntRange(1, 3_650), default=30, show_default=True, help="older telemetry is dropped")
-def run(database: str, group: str, listen: tuple[str, int] | None, migrate: bool, telemetry_days: int, **broker: Any) -> None:
+def run(
+    database: str,
+    group: str,
+    listen: tuple[str, int] | None,
+    users_file: str | None,
+    page_certificate: str | None,
+    without_login: bool,
+    without_tls: bool,
+    migrate: bool,
+    telemetry_days: int,
+    **broker: Any,
+) -> None:
     """Consume, in the foreground. Start more of it to scale out."""
     from edgectl.runtime.logs import configure_logs
     from edgectl_backend.service.process import BackendSettings, SchemaError, run_backend
 
     configure_logs()
     logging.getLogger("edgectl_backend").setLevel(logging.INFO)
-    settings = BackendSettings(broker_settings(**broker), database, group, listen, migrate, telemetry_days)
+    users, tls = page_access(listen, users_file, page_certificate, without_login, without_tls)
+    settings = BackendSettings(broker_settings(**broker), database, group, listen, users, tls, migrate, telemetry_days)
 
     async def until_told() -> None:
         task = asyncio.current_task()
@@ -78,6 +90,20 @@ def run(database: str, group: str, listen: tuple[str, int] | None, migrate: bool
     except asyncio.CancelledError:
         return
     except (SchemaError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@cli.command("hash-password")
+@click.argument("name")
+def hash_password(name: str) -> None:
+    """Ask for the password of NAME and print a line for `run --users-file`. From a pipe, its first line is the password."""
+    from edgectl_backend.web.login import make_line
+
+    is_person = sys.stdin.isatty()
+    try:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True) if is_person else ""
+        click.echo(make_line(name, password or sys.stdin.readline().rstrip("\n")))
+    except ValueError as error:
         raise click.ClickException(str(error)) from error
 
 

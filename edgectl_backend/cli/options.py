@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ipaddress
+import ssl
 from collections.abc import Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import click
 
 from edgectl.domain.settings import MqttSettings
+
+if TYPE_CHECKING:
+    from edgectl_backend.web.login import Hash
 
 F = TypeVar("F", bound=Callable[..., Any])
 PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -84,6 +90,84 @@ def broker_options(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def page_options(function: F) -> F:
+    """``listen``, ``users_file``, ``page_certificate``, ``without_login``, ``without_tls``: what ``page_access`` takes."""
+    for option in reversed(
+        (
+            click.option(
+                "--listen",
+                type=ListenAddress(),
+                envvar="EDGECTL_BACKEND_LISTEN",
+                show_envvar=True,
+                help="for the fleet's page and /metrics; nothing is open without",
+            ),
+            click.option(
+                "--users-file",
+                envvar="EDGECTL_BACKEND_USERS_FILE",
+                show_envvar=True,
+                metavar="FILE",
+                help="who may look at them: lines of `edgectl-backend hash-password`",
+            ),
+            click.option(
+                "--page-certificate",
+                envvar="EDGECTL_BACKEND_PAGE_CERTIFICATE",
+                show_envvar=True,
+                metavar="FILE",
+                help="PEM with certificate and key: they are HTTPS",
+            ),
+            click.option("--without-login", is_flag=True, help="let everybody look who reaches them, from other machines too"),
+            click.option("--without-tls", is_flag=True, help="plain HTTP for other machines too, as behind a proxy of yours"),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def page_access(
+    listen: tuple[str, int] | None,
+    users_file: str | None,
+    page_certificate: str | None,
+    without_login: bool,
+    without_tls: bool,
+) -> tuple[dict[str, Hash] | None, ssl.SSLContext | None]:
+    """Who may look, and the certificate. Nothing is open to other machines by oversight."""
+    from edgectl_backend.web.login import UsersFileError, read_users
+
+    users = tls = None
+    if users_file is not None:
+        try:
+            users = read_users(Path(users_file).read_text(), users_file)
+        except (OSError, UnicodeDecodeError, UsersFileError) as error:
+            raise click.BadParameter(str(error), param_hint="--users-file") from None
+    if page_certificate is not None:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            tls.load_cert_chain(page_certificate)
+        except OSError as error:  # an SSLError is one
+            raise click.BadParameter(f"{page_certificate}: {error}", param_hint="--page-certificate") from None
+    if listen is not None and not is_loopback(listen[0]):
+        if users is None and not without_login:
+            raise click.BadParameter(
+                f"{listen[0]} is open to other machines; allowed is that with --users-file, or with --without-login",
+                param_hint="--listen",
+            )
+        if tls is None and not without_tls:
+            raise click.BadParameter(
+                f"{listen[0]} is open to other machines; allowed is that with --page-certificate, or with --without-tls",
+                param_hint="--listen",
+            )
+    return users, tls
 
 
 def broker_settings(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,7 @@ from edgectl_backend.postgres.keeping import Keeper
 from edgectl_backend.postgres.migrating import migrate, missing
 from edgectl_backend.service.pump import BATCH_MAX, Pump
 from edgectl_backend.service.upkeep import tend_partitions, walk_chains
+from edgectl_backend.web.login import Hash, Login
 from edgectl_backend.web.server import FleetServer, Pulse
 
 log = structlog.get_logger(__name__)
@@ -40,6 +42,10 @@ class BackendSettings:
     """Processes of one group share the load; another group gets everything again."""
     listen: tuple[str, int] | None = None
     """Where the fleet's page and ``/metrics`` are; None opens nothing."""
+    users: Mapping[str, Hash] | None = None
+    """Who may look at them; None lets everybody who reaches them."""
+    tls: ssl.SSLContext | None = None
+    """They are HTTPS with it."""
     migrates: bool = False
     """Bring the schema up to date at the start."""
     telemetry_days: int = 30
@@ -85,10 +91,10 @@ async def run_backend(settings: BackendSettings, *, on_ready: Callable[[Pump], N
     database = await _open(settings)
     transport = make_transport(settings.broker)
     pump = Pump(transport, Keeper(database), SystemClock(), settings.group)
-    server = FleetServer(database, lambda: _pulse(pump))
+    server = FleetServer(database, lambda: _pulse(pump), None if settings.users is None else Login(settings.users))
     try:
         if settings.listen is not None:
-            await server.start(*settings.listen)
+            await server.start(*settings.listen, settings.tls)
         transport.start(pump, None, random.SystemRandom())
         async with asyncio.TaskGroup() as group:
             group.create_task(pump.run())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,9 +11,11 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from edgectl_backend.postgres import questions
 from edgectl_backend.postgres.database import Database, DatabaseError
+from edgectl_backend.web.login import Login, TooBusyError
 from edgectl_backend.web.metrics import exposition
 
 HEADERS = {
@@ -23,6 +26,9 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 SESSIONS_MAX = 1_000
+OPEN_PATHS = frozenset({"/healthz"})
+"""What needs no login: whoever starts processes anew asks there, and hears yes or no."""
+CHALLENGE = 'Basic realm="edgectl fleet", charset="UTF-8"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +43,18 @@ class Pulse:
 
 
 class FleetServer:
-    """Read-only."""
+    """Read-only. Without ``login`` everybody who reaches it may look."""
 
-    def __init__(self, database: Database, pulse: Callable[[], Pulse]) -> None:
+    def __init__(self, database: Database, pulse: Callable[[], Pulse], login: Login | None = None) -> None:
         self._database = database
         self._pulse = pulse
+        self._login = login
         self._page = (resources.files("edgectl_backend.web") / "page.html").read_text()
         self._runner: web.AppRunner | None = None
 
-    async def start(self, host: str, port: int) -> None:
-        """Raises ``OSError`` when the address cannot be had."""
-        app = web.Application()
+    async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """Returns the port, which the system chose for 0. Raises ``OSError`` when the address cannot be had."""
+        app = web.Application(middlewares=[self._guard()])
         app.router.add_get("/", self._show_page)
         app.router.add_get("/healthz", self._health)
         app.router.add_get("/metrics", self._metrics)
@@ -62,11 +69,28 @@ class FleetServer:
             app.router.add_get(f"/api/v1/{path}", self._asked(answer))
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        await web.TCPSite(self._runner, host, port).start()
+        await web.TCPSite(self._runner, host, port, ssl_context=tls).start()
+        bound: int = self._runner.addresses[0][1]
+        return bound
 
     async def close(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
+
+    def _guard(self) -> Middleware:
+        @web.middleware
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            login = self._login
+            if login is None or request.path in OPEN_PATHS:
+                return await handler(request)
+            try:
+                if await login.lets_in(request.headers.get("Authorization")):
+                    return await handler(request)
+            except TooBusyError:
+                return _json(_error("too-busy", "too many are asking to be let in"), 503, {"Retry-After": "1"})
+            return _json(_error("login-needed", "a name and its password are needed"), 401, {"WWW-Authenticate": CHALLENGE})
+
+        return guard
 
     async def _show_page(self, _: web.Request) -> web.Response:
         return web.Response(text=self._page, content_type="text/html", headers=HEADERS)
@@ -74,7 +98,9 @@ class FleetServer:
     async def _health(self, _: web.Request) -> web.Response:
         pulse = self._pulse()
         is_well = pulse.is_connected and pulse.is_storing
-        body = {"ok": is_well, "broker": pulse.detail or "connected", "database": "ok" if pulse.is_storing else "away"}
+        body: dict[str, object] = {"ok": is_well}
+        if self._login is None:  # with one, strangers hear no more than that
+            body |= {"broker": pulse.detail or "connected", "database": "ok" if pulse.is_storing else "away"}
         return _json(body, 200 if is_well else 503)
 
     async def _metrics(self, _: web.Request) -> web.Response:
@@ -88,7 +114,8 @@ class FleetServer:
             "database_reachable": float(pulse.is_storing and sites is not None),
             "messages_waiting": float(pulse.waiting_count),
         }
-        text = exposition(pulse.counters, gauges, sites)
+        counters = {**pulse.counters, **({} if self._login is None else {"logins_refused": self._login.refused_count})}
+        text = exposition(counters, gauges, sites)
         return web.Response(body=text, content_type="text/plain", charset="utf-8", headers=HEADERS)
 
     def _asked(self, answer: Callable[[web.Request], Awaitable[Any]]) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -96,9 +123,9 @@ class FleetServer:
             try:
                 return _json(await answer(request))
             except ValueError as error:
-                return _json({"error": {"code": "bad-request", "message": str(error)}}, 400)
+                return _json(_error("bad-request", str(error)), 400)
             except DatabaseError:
-                return _json({"error": {"code": "database-away", "message": "the database cannot be asked now"}}, 503)
+                return _json(_error("database-away", "the database cannot be asked now"), 503)
 
         return handle
 
@@ -134,5 +161,10 @@ def _moment(request: web.Request, name: str) -> datetime | None:
     return moment
 
 
-def _json(body: Any, status: int = 200) -> web.Response:
-    return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json", headers=HEADERS)
+def _error(code: str, message: str) -> dict[str, Any]:
+    return {"error": {"code": code, "message": message}}
+
+
+def _json(body: Any, status: int = 200, more: Mapping[str, str] | None = None) -> web.Response:
+    headers = {**HEADERS, **(more or {})}
+    return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json", headers=headers)
