@@ -34,9 +34,11 @@ from edgectl.domain.records import (
     TelemetryKept,
 )
 from edgectl.domain.settings import MqttSettings
+from edgectl.ports import OutboxRow
 from edgectl.runtime.clock import SystemClock
 from edgectl.store import Ledger
 from edgectl.uplink import PahoTransport, Uplink
+from edgectl.uplink.packing import Packing, content_type_of
 from edgectl.uplink.transport import packet_size
 from hwsim.campaigns.uplink.proxy import FaultyWire
 from hwsim.tools.mosquitto import find_or_fetch_mosquitto
@@ -52,6 +54,7 @@ SIGNED_GOAL_BYTES, UNSIGNED_GOAL_BYTES = 1_500.0, 900.0
 EVSES = 20
 PERIODS = 15
 WAIT_S = 120.0
+START_S = 30.0
 SITE = SiteId("bench")
 TOPIC = "edgectl/v1/bench/"
 OCMF = "OCMF|" + '{"FV":"1.0","GI":"ABL SBC-301","GS":"808829900001","GV":"1.4p3","PG":"T12345","MV":"Phoenix Contact",' * 3
@@ -164,10 +167,11 @@ async def catch_up(folder: Path, records: int, rounds: int, round_trip_s: float 
     wire.delay_s = round_trip_s / 2
     try:
         await wire.start()
-        await asyncio.sleep(0.5)
+        await _listens(port)
         command = [sys.executable, "-m", "benchmarks.servers.receipts", str(port)]
-        backend = subprocess.Popen(command, cwd=ROOT)  # noqa: ASYNC220 - once, before anything is timed
-        await asyncio.sleep(1.5)
+        backend = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)  # noqa: ASYNC220 - before anything is timed
+        if backend.stdout is None or not await asyncio.wait_for(asyncio.to_thread(backend.stdout.readline), START_S):
+            raise CheckFailedError("the backend does not start")
         found = []
         for number in range(rounds):
             own = folder / str(number)
@@ -180,10 +184,31 @@ async def catch_up(folder: Path, records: int, rounds: int, round_trip_s: float 
             if process is not None:
                 process.terminate()
                 process.wait()
+        if backend is not None and backend.stdout is not None:
+            backend.stdout.close()
+
+
+async def _listens(port: int) -> None:
+    async with asyncio.timeout(START_S):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.05)
+                continue
+            writer.close()
+            return
+
+
+def on_wire(row: OutboxRow, *, is_packed: bool) -> int:
+    """Bytes of the packet that carries it, as the uplink makes it."""
+    packing = Packing(packs_billing=is_packed, packs_telemetry=is_packed)
+    (sent,) = packing.for_the_wire(row.stream, [row])
+    return packet_size(len(f"{TOPIC}{sent.topic_suffix}"), len(sent.body), content_type_of(sent))
 
 
 def session_bytes(*, is_signed: bool) -> tuple[int, int]:
-    """On the wire as it is, and what one zstd frame of it would be."""
+    """On the wire plain and packed."""
     with tempfile.TemporaryDirectory() as name:
         clock = SystemClock()
         ledger = Ledger(Path(name) / "ledger.db", site=SITE, new_epoch=lambda: "e" * 32, now=clock.now())
@@ -193,8 +218,7 @@ def session_bytes(*, is_signed: bool) -> tuple[int, int]:
             (row,) = ledger.rows("billing", 0, 1).result()
         finally:
             ledger.close()
-    topic = len(f"{TOPIC}{row.topic_suffix}")
-    return packet_size(topic, len(row.body)), packet_size(topic, len(zstandard.ZstdCompressor(level=9).compress(row.body)))
+    return on_wire(row, is_packed=False), on_wire(row, is_packed=True)
 
 
 def telemetry_bytes(seed: int) -> tuple[int, int, int]:
@@ -231,11 +255,9 @@ def telemetry_bytes(seed: int) -> tuple[int, int, int]:
             (row_,) = ledger.rows("telemetry", 0, 1).result()
         finally:
             ledger.close()
-    topic = len(f"{TOPIC}{row_.topic_suffix}")
-    plain = zstandard.ZstdDecompressor().decompress(row_.body)
-    if len(json.loads(plain)["thing"]) != len(thing):
+    if len(json.loads(zstandard.ZstdDecompressor().decompress(row_.body))["thing"]) != len(thing):
         raise CheckFailedError("a block lost rows")
-    return len(thing), packet_size(topic, len(plain)), packet_size(topic, len(row_.body))
+    return len(thing), on_wire(row_, is_packed=False), on_wire(row_, is_packed=True)
 
 
 def run(records: int = RECORDS, rounds: int = ROUNDS) -> Results:
@@ -253,12 +275,12 @@ def run(records: int = RECORDS, rounds: int = ROUNDS) -> Results:
         plain, packed = session_bytes(is_signed=is_signed)
         sizes[words] = {"plain": plain, "packed": packed}
         print(
-            f"  a session of {PERIODS} spans, {words}: {plain} bytes on the wire; as zstd it would be {packed},"
+            f"  a session of {PERIODS} spans, {words}: {plain} bytes on the wire, {packed} with pack_billing,"
             f" goal {goal:.0f}: {verdict(packed, goal)}"
         )
     rows, plain, packed = telemetry_bytes(1)
     week_mb = packed * (7 * 24 * 12) / 1e6
-    print(f"  telemetry: {rows} rows, {plain / rows:.1f} bytes a row plain, {packed / rows:.1f} packed,", end=" ")
+    print(f"  telemetry: {rows} rows, {plain / rows:.1f} bytes a row, {packed / rows:.1f} with pack_telemetry,", end=" ")
     print(f"goal {GOAL_ROW_BYTES:.0f}: {verdict(packed / rows, GOAL_ROW_BYTES)}")
     print(f"  a week of {EVSES} EVSEs that never rest: {week_mb:.1f} MB packed, goal {GOAL_WEEK_MB:.0f}:", end=" ")
     print(verdict(week_mb, GOAL_WEEK_MB))

@@ -121,6 +121,7 @@ def compose_mqtt(mqtt: MqttKeys) -> MqttSettings | None:
         ),
         clock=mqtt.clock,
         packs_telemetry=mqtt.pack_telemetry,
+        packs_billing=mqtt.pack_billing,
         fallbacks=tuple(BrokerAddress(one.host, one.port, one.is_tls) for one in mqtt.fallbacks or ()),
     )
 

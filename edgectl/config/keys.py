@@ -395,6 +395,9 @@ class MqttKeys(Section):
         "false",
         "Telemetry travels as zstd, a fifth of its size; the backend must know `application/json+zstd`.",
     )
+    pack_billing: bool = defaulting(
+        Flag(), "false", "Sessions travel as zstd, a quarter of their size; the backend must know `application/json+zstd`."
+    )
     clock: ClockNeed = defaulting(
         Choice(ClockNeed),
         "synchronised",

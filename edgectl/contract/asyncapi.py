@@ -8,6 +8,8 @@ from edgectl.contract.channels import CHANNELS, ROOT, Channel, Direction
 from edgectl.contract.commands import COMMANDS, CommandKind, Signed
 from edgectl.contract.schemas import DIALECT, command_name, schemas
 
+MAY_BE_PACKED: Final = frozenset({"billing", "telemetry"})
+"""Channels whose content type a message says itself: JSON, or one zstd frame of it."""
 VERSION: Final = "1.0.0"
 """Of the contract. The first number stands in every topic; the second rises when something is added."""
 
@@ -36,7 +38,7 @@ def document() -> dict[str, Any]:
         channels[channel.name] = _channel(channel)
         operations[channel.name] = _operation(channel)
         for payload in channel.payloads:
-            zipped = {"contentType": "application/json"} if channel.name != "telemetry" else {}
+            zipped = {"contentType": "application/json"} if channel.name not in MAY_BE_PACKED else {}
             messages[payload.__name__] = _message(payload.__name__, zipped)
     for name, row in COMMANDS.items():
         key = command_name(name)

@@ -18,7 +18,9 @@ from edgectl.contract.status import Status
 from edgectl.contract.telemetry import Telemetry
 
 ROOT: Final = "edgectl/v1"
-STREAMS: Final = ("billing", "events", "telemetry")
+BILLING: Final = "billing"
+TELEMETRY: Final = "telemetry"
+STREAMS: Final = (BILLING, "events", TELEMETRY)
 """What is owed to the backend, in the order in which it is drained. Each has a receipt topic of its name."""
 
 
@@ -77,7 +79,11 @@ CHANNELS: Final = (
         "events", "event/{kind}", _UP, "Alarms and their ends, the audit trail, what chargers tell.", _EVENTS,
         is_owed=True, parameters={"kind": "The event's `kind`."},
     ),
-    Channel("billing", "billing/session", _UP, "What was charged, one revision in each message.", (BillingRecord,), is_owed=True),
+    Channel(
+        "billing", "billing/session", _UP,
+        "What was charged, one revision in each message; as zstd with `application/json+zstd` where the site's file says so.",
+        (BillingRecord,), is_owed=True,
+    ),
     Channel(
         "receipts", "receipt/{stream}", _DOWN, "What the backend has stored; only this lets records go.", (Receipt,),
         parameters={"stream": f"`{'`, `'.join(STREAMS)}`."},

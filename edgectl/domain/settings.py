@@ -208,6 +208,8 @@ class MqttSettings:
     """Tried in turn while the first broker cannot be reached; after a loss the first is tried first."""
     packs_telemetry: bool = False
     """Blocks of telemetry travel as zstd, with the content type that says so."""
+    packs_billing: bool = False
+    """So do sessions."""
 
     @property
     def brokers(self) -> tuple[BrokerAddress, ...]:

@@ -34,9 +34,10 @@ OVERHEAD_BYTES: Final = 10
 """Of a PUBLISH beside topic and payload: type, length (4), topic length (2), packet id (2), no properties (1)."""
 
 
-def packet_size(topic_bytes: int, payload_bytes: int) -> int:
-    """The most that a QoS 1 PUBLISH without properties takes on the wire."""
-    return OVERHEAD_BYTES + topic_bytes + payload_bytes
+def packet_size(topic_bytes: int, payload_bytes: int, content_type: str | None = None) -> int:
+    """The most that a QoS 1 PUBLISH takes on the wire, with no other property than a content type."""
+    property_bytes = 0 if content_type is None else 3 + len(content_type)
+    return OVERHEAD_BYTES + topic_bytes + payload_bytes + property_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,17 +24,17 @@ from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis, UtcMillis
 from edgectl.ports import Actions, Clock, CommandBook, Inbox, Outbox, OutboxRow
 from edgectl.uplink.acl import AccessTest
-from edgectl.uplink.blocks import Blocks, content_type_of
 from edgectl.uplink.clock import CommandClock
 from edgectl.uplink.codec import encode, parse_receipt, refused, shown, status_payload
 from edgectl.uplink.commands import Answer, CommandDoor
 from edgectl.uplink.desk import OutboxDesk
 from edgectl.uplink.execution import Execution
 from edgectl.uplink.live import LiveMessage, LiveMessages
+from edgectl.uplink.packing import Packing, content_type_of
 from edgectl.uplink.signatures import Authority
 from edgectl.uplink.topics import Door, Topics
 from edgectl.uplink.transport import FIRST_FAILURE, Message, MqttTransport, Will
-from edgectl.uplink.window import TELEMETRY, Park, Send, SendWindow, line_count, reason_words
+from edgectl.uplink.window import Park, Send, SendWindow, line_count, reason_words
 
 log = structlog.get_logger(__name__)
 
@@ -121,7 +121,10 @@ class Uplink:
         self._live = LiveMessages()
         timeout_ms = settings.receipt_timeout_ms if settings is not None else 0
         self._window = SendWindow(timeout_ms, len(self._topics.base.encode()))
-        self._blocks = Blocks(is_packed=settings is not None and settings.packs_telemetry)
+        self._packing = Packing(
+            packs_telemetry=settings is not None and settings.packs_telemetry,
+            packs_billing=settings is not None and settings.packs_billing,
+        )
         self._news = asyncio.Event()
         self._desk = OutboxDesk(
             outbox, clock, limit_of=line_count, on_rows=self._on_rows, on_change=self._news.set, counters=self._counters
@@ -279,9 +282,8 @@ class Uplink:
                 case Send(ticket, row):
                     self._counters["rows_sent"] += 1
                     self._receipts.earn()
-                    content_type = content_type_of(row) if row.stream == TELEMETRY else None
                     topic = self._topics.row(row.topic_suffix)
-                    self._note_token(transport.publish(topic, row.body, content_type=content_type), ticket)
+                    self._note_token(transport.publish(topic, row.body, content_type=content_type_of(row)), ticket)
                 case _:
                     self._send_live(transport, order.ticket, now)
 
@@ -312,8 +314,7 @@ class Uplink:
         self._inbox.put(PublishRefused(row.seq, order.reason))
 
     def _on_rows(self, stream: str, rows: Sequence[OutboxRow]) -> None:
-        on_wire = self._blocks.for_the_wire(rows) if stream == TELEMETRY else rows
-        self._window.refreshed(stream, on_wire, line_count(stream), self._clock.now().mono_ms)
+        self._window.refreshed(stream, self._packing.for_the_wire(stream, rows), line_count(stream), self._clock.now().mono_ms)
 
     # --- status -------------------------------------------------------------------------------------------------------
 

@@ -19,14 +19,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, TypeAlias
 
-from edgectl.contract.channels import STREAMS
+from edgectl.contract.channels import STREAMS, TELEMETRY
 from edgectl.domain.units import Millis
 from edgectl.ports import OutboxRow
+from edgectl.uplink.packing import content_type_of
 from edgectl.uplink.topics import why_unusable
 from edgectl.uplink.transport import FIRST_FAILURE, NO_SUBSCRIBERS, PACKET_ID_IN_USE, QUOTA_EXCEEDED, packet_size
-
-TELEMETRY: Final = STREAMS[-1]
-"""The stream that may be late."""
 
 WINDOW_COUNT: Final = 32
 """Publishes the broker has not answered yet. At 50 ms there and back 32 make 640 records a second, and paho's own bookkeeping
@@ -377,7 +375,7 @@ class SendWindow:
         reason = why_unusable(row.topic_suffix)
         if reason is not None:
             return reason
-        size = packet_size(self._topic_bytes + len(row.topic_suffix.encode()), len(row.body))
+        size = packet_size(self._topic_bytes + len(row.topic_suffix.encode()), len(row.body), content_type_of(row))
         limit = self._maximum_packet_size
         return None if limit is None or size <= limit else f"too large: a packet of {size} bytes, the broker takes {limit}"
 

@@ -16,6 +16,7 @@ import msgspec
 import rfc8785
 
 from edgectl.contract.billing import BillingRecord, Session
+from edgectl_backend.judging.unpacking import unpacked
 
 MAX_BODY_BYTES: Final = 1_048_576
 """A session of a week with a signed value every quarter of an hour has some 500 kB."""
@@ -36,7 +37,7 @@ class Bill:
     prev_hash: str
     hash: str
     body: bytes
-    """As it came, to the byte."""
+    """As the gateway's ledger has it, to the byte."""
     session: Session
     started_at: datetime
     ended_at: datetime | None
@@ -67,6 +68,7 @@ def read_bill(site: str, body: bytes) -> Reading:
     if len(body) > MAX_BODY_BYTES:
         return Poison(site, "too-large", f"{len(body)} bytes, at most {MAX_BODY_BYTES} are taken", body[:MAX_BODY_BYTES])
     try:
+        body = unpacked(body, MAX_BODY_BYTES)
         record = _records.decode(body)
         started_at = datetime.fromisoformat(record.session.started_at)
         ended_at = None if record.session.ended_at is None else datetime.fromisoformat(record.session.ended_at)

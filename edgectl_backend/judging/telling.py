@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Final, TypeAlias
 
 import msgspec
-import zstandard
 
 from edgectl.contract import events as contract_events
 from edgectl.contract.fields import Moment
@@ -19,6 +18,7 @@ from edgectl.contract.status import Status as StatusPayload
 from edgectl.contract.telemetry import Telemetry as TelemetryPayload
 from edgectl_backend.judging.bills import MAX_NAME_CHARS, Poison, poison
 from edgectl_backend.judging.topics import Kind, Place
+from edgectl_backend.judging.unpacking import unpacked
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def read(place: Place, body: bytes, received_at: datetime) -> Told:
                     received_at,
                 )
             case _:
-                block = _blocks.decode(_unpacked(body))
+                block = _blocks.decode(unpacked(body, BLOCK_MAX_BYTES))
                 at = datetime.fromisoformat(block.from_)
                 return Telemetry(site, block.kind, _name(block.record_id), _name(block.epoch), block.rev, at, body)
     except (ValueError, RecursionError) as error:
@@ -143,22 +143,6 @@ def read(place: Place, body: bytes, received_at: datetime) -> Told:
 BLOCK_MAX_BYTES: Final = 16 * 1_048_576
 """Of a block of telemetry, unpacked: a hundred times what gateways send."""
 _STREAMS = {Kind.EVENT: "events", Kind.TELEMETRY: "telemetry"}
-
-
-def _unpacked(body: bytes) -> bytes:
-    """Whatever the content type said: a zstd frame says itself what it is.
-
-    Raises:
-        ValueError: it is damaged, or unpacks to more than a block can have.
-    """
-    if not body.startswith(zstandard.FRAME_HEADER):
-        return body
-    try:
-        if zstandard.frame_content_size(body) > BLOCK_MAX_BYTES:
-            raise ValueError(f"it unpacks to more than {BLOCK_MAX_BYTES} bytes")
-        return zstandard.ZstdDecompressor().decompress(body, max_output_size=BLOCK_MAX_BYTES)
-    except zstandard.ZstdError as error:
-        raise ValueError(f"no whole zstd frame: {error}") from None
 
 
 def _name(text: str) -> str:

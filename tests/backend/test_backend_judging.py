@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import rfc8785
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 from support.contract import faults
@@ -14,7 +15,7 @@ from support.ledger import Book, altered, session
 
 from edgectl.domain.events import ReceiptReceived
 from edgectl.uplink.codec import MAX_PAYLOAD_BYTES, parse_receipt
-from edgectl_backend.judging.bills import Bill, Poison, canonical, read_bill
+from edgectl_backend.judging.bills import MAX_BODY_BYTES, Bill, Poison, canonical, read_bill
 from edgectl_backend.judging.chain import FIRST_PREV_HASH, Break, ChainLink, walk
 from edgectl_backend.judging.receipts import Word, receipts
 from edgectl_backend.judging.records import Kept, Meaning, judge, newest, sort
@@ -84,6 +85,28 @@ def test_what_is_no_record_at_all_is_refused_without_a_name(body: bytes) -> None
     found = read_bill("s1", body)
     assert isinstance(found, Poison)
     assert (found.code, found.record_id) == ("malformed", None)
+
+
+def test_a_packed_record_is_the_record_that_is_inside() -> None:
+    sealed = Book().write("a").body
+    packed = zstandard.ZstdCompressor().compress(sealed)
+    assert len(packed) < len(sealed)
+    assert bill(packed) == bill(sealed)
+    assert judge(bill(packed), Kept(bill(sealed).hash, sealed)) is Meaning.REPEAT
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        zstandard.ZstdCompressor().compress(Book().write("a").body)[:-20],
+        zstandard.ZstdCompressor().compress(b"[" * (MAX_BODY_BYTES + 1)),
+        zstandard.FRAME_HEADER,
+    ],
+)
+def test_a_damaged_frame_or_one_that_bursts_is_refused(packed: bytes) -> None:
+    found = read_bill("s1", packed)
+    assert isinstance(found, Poison)
+    assert found.code == "malformed"
 
 
 def test_the_same_content_is_a_repeat_and_another_is_a_conflict() -> None:

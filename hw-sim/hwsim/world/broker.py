@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import rfc8785
+import zstandard
 
 from edgectl.uplink import Listener, Message, Will
 
@@ -43,6 +44,8 @@ class Backend:
             stream = "telemetry"
         else:
             return None
+        if payload.startswith(zstandard.FRAME_HEADER):
+            payload = zstandard.ZstdDecompressor().decompress(payload)
         body = json.loads(payload)
         key = (body["record_id"], body["rev"])
         if stream == "billing":

@@ -106,13 +106,13 @@ class ScriptedBroker:
 class Site:
     """An uplink, its outbox and its inbox; receipts and parked rows are committed at once, as the core and the ledger do."""
 
-    def __init__(self, loop: VirtualLoop, *, receipt_timeout_ms: int = 60_000, packs_telemetry: bool = False) -> None:
+    def __init__(self, loop: VirtualLoop, *, receipt_timeout_ms: int = 60_000, **packs: bool) -> None:
         self.clock = VirtualClock(loop)
         self.outbox = ListOutbox()
         self.broker = ScriptedBroker()
         self.events: list[Event] = []
         self.uplink = Uplink(
-            MqttSettings("broker", 1883, False, receipt_timeout_ms=receipt_timeout_ms, packs_telemetry=packs_telemetry),
+            MqttSettings("broker", 1883, False, receipt_timeout_ms=receipt_timeout_ms, **packs),
             SiteId("s1"),
             epoch=EPOCH,
             boot_id="boot-1",
@@ -565,6 +565,27 @@ def test_a_block_travels_as_the_file_says(packs_telemetry: bool) -> None:
         assert site.broker.content_types[-1] == ("application/json+zstd" if packs_telemetry else None)
 
     virtually(main, packs_telemetry=packs_telemetry)
+
+
+@pytest.mark.parametrize("packs_billing", [False, True])
+def test_a_session_travels_as_the_file_says_and_goes_with_its_receipt(packs_billing: bool) -> None:
+    plain = b'{"record_id": "r1", "spans": "' + b"x" * 1_000 + b'"}'
+
+    async def main(site: Site) -> None:
+        site.outbox.owe("r1", plain)
+        site.outbox.owe("r2", b"{}")
+        site.outbox.owe("e1", plain, stream="events", suffix="event/alarm")
+        site.broker.come_up()
+        await asyncio.sleep(1)
+        first, second = site.broker.on("billing/session")
+        assert (first.startswith(zstandard.FRAME_HEADER), second) == (packs_billing, b"{}"), "what would grow stays plain"
+        assert (zstandard.ZstdDecompressor().decompress(first) if packs_billing else first) == plain
+        assert site.broker.on("event/alarm") == [plain]
+        types = site.broker.content_types[-3:]
+        assert types == ["application/json+zstd" if packs_billing else None, None, None]
+        assert site.outbox.owed[0].body == plain, "the disk has it as it was"
+
+    virtually(main, packs_billing=packs_billing)
 
 
 def test_a_week_of_blocks_drains_in_ten_minutes_while_states_are_two_seconds_old_at_most() -> None:

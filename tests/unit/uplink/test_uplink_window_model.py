@@ -8,9 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from edgectl.contract.channels import STREAMS
+from edgectl.contract.channels import STREAMS, TELEMETRY
 from edgectl.ports import OutboxRow
-from edgectl.uplink.window import STRIKES_COUNT, TELEMETRY, WINDOW_COUNT, Park, Send, SendLive, SendWindow, line_count
+from edgectl.uplink.window import STRIKES_COUNT, WINDOW_COUNT, Park, Send, SendLive, SendWindow, line_count
 
 TIMEOUT_MS = 60_000
 LIMIT_BYTES = 1_000
