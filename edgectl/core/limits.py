@@ -26,6 +26,8 @@ What is still measured is somebody else's."""
 LEASE_GRACE_MS: Millis = 60_000
 """A charger ends a lease on its own clock, which may lag ours by this much between two clock updates."""
 
+IN_FLIGHT_COUNT = 3
+"""The newest orders of an EVSE that an answer may still come for."""
 GRID_MA: MilliAmps = 100
 """OCPP carries tenths of an ampere."""
 
@@ -181,9 +183,18 @@ class EvseLimit:
             self.changed_mono_ms = order.sent_mono_ms
         self.commanded = order
         self.unanswered[order.number] = order
-        # The link holds one order in flight and one in its queue, so three unanswered ones cannot be; keep the newest.
-        while len(self.unanswered) > 3:
-            del self.unanswered[min(self.unanswered)]
+        self._tidy_unanswered(order.sent_mono_ms)
+
+    def _tidy_unanswered(self, mono_ms: Millis) -> None:
+        """The link holds one order in flight and one in its queue, so of more than three the older ones have had no answer in
+        time. Any of them may be what the charger has taken, so each stays that is more than all since, while its lease runs."""
+        most_ma = 0
+        for place, number in enumerate(sorted(self.unanswered, reverse=True)):
+            order = self.unanswered[number]
+            is_over = self.quirks.has_lease and mono_ms >= order.lease_end_mono_ms + LEASE_GRACE_MS
+            if place >= IN_FLIGHT_COUNT and (is_over or order.limit_ma <= most_ma):
+                del self.unanswered[number]
+            most_ma = max(most_ma, order.limit_ma)
 
     def answer(self, event: LimitAnswered) -> Order | None:
         """Take in a charger's answer. Returns the order when the charger did not accept it."""

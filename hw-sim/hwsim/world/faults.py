@@ -51,19 +51,25 @@ class Fault:
     lasts_s: tuple[float, float]
     excuse: Excuse
     play: Play
+    slows: bool = False
+    """It holds up the way to all chargers, or the daemon itself: then an order may take its time to anybody."""
 
 
 CATALOGUE: dict[str, Fault] = {}
 
 
 def fault(
-    words: str, *items: int, lasts_s: tuple[float, float] = (5, 60), excuse: Excuse = Excuse.NONE
+    words: str,
+    *items: int,
+    lasts_s: tuple[float, float] = (5, 60),
+    excuse: Excuse = Excuse.NONE,
+    slows: bool = False,
 ) -> Callable[[Play], Play]:
     """Enter a coroutine function into the catalogue, under its own name."""
 
     def enter(play: Play) -> Play:
         name = play.__name__
-        CATALOGUE[name] = Fault(name, items, words, lasts_s, excuse, play)
+        CATALOGUE[name] = Fault(name, items, words, lasts_s, excuse, play, slows or excuse is Excuse.UNTOLD)
         return play
 
     return enter
@@ -100,8 +106,8 @@ async def inflict(world: World, kind: Fault, rng: random.Random, seconds: float)
     """One fault from its beginning to its end, with whoever judges told of both."""
     counts = world.report.fault_counts
     counts[kind.name] = counts.get(kind.name, 0) + 1
-    world.judge.begins(kind.excuse)
+    world.judge.begins(kind)
     try:
         await kind.play(world, rng, seconds)
     finally:
-        world.judge.ends(kind.excuse)
+        world.judge.ends(kind)

@@ -28,7 +28,9 @@ async def _linked(world: World, rng: random.Random) -> StationClient:
     """One charger that has a link; waited for."""
     while not (able := [client for client in world.clients if client.transport is not None]):  # noqa: ASYNC110 - virtual time
         await asyncio.sleep(1)
-    return rng.choice(able)
+    client = rng.choice(able)
+    world.judge.afflict(client.station.identity)
+    return client
 
 
 async def _own(world: World, rng: random.Random) -> Link:
@@ -36,7 +38,7 @@ async def _own(world: World, rng: random.Random) -> Link:
     return world.network.own_link(client.transport)
 
 
-@fault("every link is reset, or some", 1, 6, lasts_s=(0, 0))
+@fault("every link is reset, or some", 1, 6, lasts_s=(0, 0), slows=True)
 async def links_reset(world: World, rng: random.Random, seconds: float) -> None:
     world.network.reset(OCPP_PORT, chance=rng.choice([0.1, 0.5, 1.0]))
     await asyncio.sleep(seconds)
@@ -67,7 +69,7 @@ async def links_stalled(world: World, rng: random.Random, seconds: float) -> Non
     world.network.release(link)
 
 
-@fault("every message takes half a second or one", 4)
+@fault("every message takes half a second or one", 4, slows=True)
 async def links_slow(world: World, rng: random.Random, seconds: float) -> None:
     link = _all(world)
     link.latency_us, link.jitter_us = 400_000, 600_000
@@ -75,7 +77,7 @@ async def links_slow(world: World, rng: random.Random, seconds: float) -> None:
     link.latency_us, link.jitter_us = 500, 500
 
 
-@fault("one byte at a time", 7)
+@fault("one byte at a time", 7, slows=True)
 async def links_dribble(world: World, rng: random.Random, seconds: float) -> None:
     _all(world).is_dribbling = True
     await asyncio.sleep(seconds)
@@ -87,6 +89,18 @@ async def links_deaf(world: World, rng: random.Random, seconds: float) -> None:
     _all(world).is_server_unheard = True
     await asyncio.sleep(seconds)
     _all(world).is_server_unheard = False
+
+
+@fault("links stall one after the other, then all that waited arrives in another order", 15, lasts_s=(5, 30), slows=True)
+async def links_clogged(world: World, rng: random.Random, seconds: float) -> None:
+    able = [client for client in world.clients if client.transport is not None]
+    clogged = [world.network.own_link(client.transport) for client in rng.sample(able, k=len(able))]
+    for link in clogged:
+        link.is_stalled = True
+        await asyncio.sleep(seconds / (2 * len(clogged)))
+    for link in rng.sample(clogged, k=len(clogged)):
+        world.network.release(link)
+        await asyncio.sleep(seconds / (2 * len(clogged)))
 
 
 @fault("one charger's link is half-open", 2, 13, lasts_s=(20, 120))

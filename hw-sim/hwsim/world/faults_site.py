@@ -34,6 +34,8 @@ def _meter(words: str, item: int, name: str, excuse: Excuse = Excuse.NONE) -> Pl
 
 _meter("does not answer", 38, "dead")
 _meter("has no value", 45, "not-a-number")
+_meter("has every other answer spoilt on the wire", 39, "garbled")
+_meter("tells the words of a number the wrong way round", 44, "words-swapped")
 _meter("repeats its last value", 41, "frozen", Excuse.LIES)
 _meter("tells export for import", 42, "sign-flipped", Excuse.LIES)
 _meter("tells each phase's current as another's", 43, "phase-rotated", Excuse.LIES)
@@ -155,7 +157,7 @@ async def daemon_paused(world: World, rng: random.Random, seconds: float) -> Non
     world.loop.thaw(process)
 
 
-@fault("the daemon gets little of the processor", 67, lasts_s=(10, 60))
+@fault("the daemon gets little of the processor", 67, lasts_s=(10, 60), slows=True)
 async def processor_starved(world: World, rng: random.Random, seconds: float) -> None:
     process = world.process
     end_s = world.loop.time() + seconds

@@ -10,13 +10,23 @@ from typing import TYPE_CHECKING
 
 from edgectl.core.circuits import Mode
 from edgectl.domain.decisions import Decision, Reply, SetLimit
-from edgectl.domain.events import ChargerConnected, ChargerDisconnected, Event, TransactionEnded, TransactionStarted
-from edgectl.domain.phases import Phases
+from edgectl.domain.events import (
+    ChargerBooted,
+    ChargerConnected,
+    ChargerDisconnected,
+    Event,
+    LimitAnswered,
+    TransactionEnded,
+    TransactionStarted,
+)
+from edgectl.domain.phases import ALL_PHASES, Phase, Phases
 from edgectl.domain.time import Instant
 from hwsim.models.breaker import Breaker
-from hwsim.world.faults import Excuse
+from hwsim.world.faults import Excuse, Fault
+from hwsim.world.proven import Afflictions, Proven
 
 if TYPE_CHECKING:
+    from hwsim.models.stations import Station
     from hwsim.world.site import World
 
 BROKEN_COUNT_MAX = 50
@@ -31,6 +41,10 @@ FIRST_LIMIT_S = 10.0
 """A charger that charges has its limit within this of being back (L3)."""
 QUIET_S = 90.0
 """So long after the last fault nothing of it is left: a lease has been renewed, a charger that was away is back."""
+DELAY_MAX_MS = 1_000
+"""One bad charger delays what another is told by no more than this (L2)."""
+SLOW_TAIL_S = 60.0
+"""So long after the way to all was slow, or a charger had a fault of its own, orders may still wait behind others."""
 TAILS_S = {Excuse.NONE: 0.0, Excuse.UNTOLD: 20.0, Excuse.LIES: 20.0, Excuse.DISOBEYS: 120.0}
 """How long a fault excuses what it excuses after it has ended: until a limit is told again and followed."""
 
@@ -48,6 +62,12 @@ class Judge:
         self._told: dict[str, tuple[int, float]] = {}
         self._profiles: dict[str, tuple[int, float]] = {}
         """How many profiles each charger has been sent, and when the last."""
+        self._proven = Proven(round(world.options.fallback_a * 1000))
+        self._afflictions = Afflictions(SLOW_TAIL_S)
+        self._slow: Counter[bool] = Counter()
+        self._slow_ended_s = -SLOW_TAIL_S
+        self._linked_s: dict[str, float] = {}
+        """When the present link of each charger began, or its last boot."""
         self._awaits: dict[str, float] = {}
         self._overdue: set[str] = set()
         self._advanced_s = -1.0
@@ -65,12 +85,22 @@ class Judge:
 
     # --- what is under way --------------------------------------------------------------------------------------------
 
-    def begins(self, excuse: Excuse) -> None:
-        self._active[excuse] += 1
+    def begins(self, fault: Fault) -> None:
+        self._active[fault.excuse] += 1
+        self._slow[fault.slows] += 1
 
-    def ends(self, excuse: Excuse) -> None:
-        self._active[excuse] -= 1
-        self._ended_s[excuse] = self._world.loop.time()
+    def ends(self, fault: Fault) -> None:
+        now_s = self._world.loop.time()
+        self._active[fault.excuse] -= 1
+        self._slow[fault.slows] -= 1
+        self._ended_s[fault.excuse] = now_s
+        if fault.slows:
+            self._slow_ended_s = now_s
+        self._afflictions.end(asyncio.current_task(), now_s)
+
+    def afflict(self, charger: str) -> None:
+        """The fault that this task plays is this charger's own."""
+        self._afflictions.begin(asyncio.current_task(), charger)
 
     def excuses(self, excuse: Excuse) -> bool:
         """Such a fault is under way, or has only just ended."""
@@ -89,7 +119,9 @@ class Judge:
 
     def restarted(self) -> None:
         self._told.clear()
+        self._proven.restarted()
         self._awaits.clear()
+        self._slow_ended_s = self._world.loop.time()  # it boots; the first orders wait for the chargers
 
     # --- at every decision --------------------------------------------------------------------------------------------
 
@@ -105,7 +137,13 @@ class Judge:
             self.broken(f"{type(event).__name__} got {replies} replies")
         if isinstance(event, TransactionStarted | TransactionEnded):
             self._told.pop(event.call.charger, None)  # what was told died with the transaction
+            self._proven.transaction(event.call.charger)
+        elif isinstance(event, LimitAnswered):
+            self._check_delay(event, now)
+        elif isinstance(event, ChargerBooted):
+            self._linked_s[event.call.charger] = self._world.loop.time()
         elif isinstance(event, ChargerConnected):
+            self._linked_s[event.charger] = self._world.loop.time()
             self._awaits[event.charger] = self._world.loop.time()
         elif isinstance(event, ChargerDisconnected):
             self._awaits.pop(event.charger, None)
@@ -113,7 +151,10 @@ class Judge:
         if orders:
             report.limit_count += len(orders)
             self._check_orders(orders)
+            raised = [order for order in orders if self._proven.order(order, now)]
             self._check_commanded(orders, now)
+            if raised:
+                self._check_proven(raised, now)
 
     def _check_orders(self, orders: Sequence[SetLimit]) -> None:
         has_raised = False
@@ -145,6 +186,40 @@ class Judge:
                 most_ma = round(world.options.fallback_a * 1000)
                 for name in {order.evse.charger for order in orders if order.limit_ma > most_ma}:
                     self.broken(f"{name} was told more than its fallback without a meter")
+
+    def _check_proven(self, raised: Sequence[SetLimit], now: Instant) -> None:
+        """Who is told more relies on nothing that is not proven: all at their worst still fit (S9)."""
+        world = self._world
+        if world.daemon is None:
+            return
+        views = world.daemon.view().chargers
+        able = {view.id for view in views if view.is_connected and view.is_accepted and view.evses[0].session is not None}
+        for circuit in world.daemon.controller.circuits(now):
+            if circuit.mode not in {Mode.METERED.value, Mode.STATIC.value}:
+                continue
+            below = [s for s in world.depot.circuits[circuit.id].stations if s.identity in able]
+            if circuit.fed_by is None:
+                below = [s for s in world.stations if s.identity in able]
+            worst_ma = circuit.background_ma + circuit.silent_ma
+            for station in below:
+                worst_ma += Phases.on(_loaded(station), self._proven.worst_ma(station.identity, now))
+            over = [phase for phase in ALL_PHASES if worst_ma[phase] > circuit.allowed_ma[phase]]
+            for order in raised:
+                station = world.station(order.evse.charger)
+                if station in below and any(phase in over for phase in _loaded(station)):
+                    self.broken(f"{order.evse} was raised while {circuit.id} may carry {worst_ma} of {circuit.allowed_ma}")
+
+    def _check_delay(self, event: LimitAnswered, now: Instant) -> None:
+        took_ms = self._proven.answer(event, now)
+        now_s = self._world.loop.time()
+        if took_ms is None or self._slow[True] or now_s - self._slow_ended_s < SLOW_TAIL_S:
+            return
+        name = event.charger
+        if self._afflictions.has(name, now_s) or now_s - self._linked_s.get(name, now_s) < SLOW_TAIL_S:
+            return
+        self._world.report.worst_delay_ms = max(self._world.report.worst_delay_ms, took_ms)
+        if took_ms > DELAY_MAX_MS:
+            self.broken(f"{name} had answered what it was told after {took_ms} ms, and nothing was wrong with it")
 
     # --- every second -------------------------------------------------------------------------------------------------
 
@@ -240,3 +315,11 @@ class Judge:
                 report.broken.append(f"{name}: the breaker came within {obeyed.worst_damage:.3f} of tripping while all obeyed")
             if breaker.worst_damage >= 1:
                 report.broken.append(f"{name}: the breaker may have tripped ({breaker.worst_damage:.2f})")
+
+
+def _loaded(station: Station) -> tuple[Phase, ...]:
+    """The phases that the vehicle of a transaction takes."""
+    evse = station.evses[1]
+    if evse.transaction is None or evse.car is None:
+        return ()
+    return tuple(Phase(phase) for phase in station.wiring[: evse.car.phase_count])

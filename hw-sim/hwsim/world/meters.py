@@ -22,8 +22,8 @@ NO_VALUES = {"dead": "timeout", "not-a-number": "not a number"}
 
 @dataclass
 class SimMeter:
-    """One meter. ``faults`` is what is wrong with it now: ``dead``, ``not-a-number``, ``frozen``, ``sign-flipped``,
-    ``phase-rotated`` or ``phase-lost``."""
+    """One meter. ``faults`` is what is wrong with it now: ``dead``, ``not-a-number``, ``garbled``, ``words-swapped``, ``frozen``,
+    ``sign-flipped``, ``phase-rotated`` or ``phase-lost``."""
 
     id: MeterId
     current_a: Callable[[], Amps]
@@ -32,6 +32,7 @@ class SimMeter:
     period_s: float = 1.0
     faults: set[str] = field(default_factory=set)
     _frozen_a: Amps = (0.0, 0.0, 0.0)
+    _told_count: int = 0
 
     def measure(self) -> Amps:
         if "frozen" not in self.faults:
@@ -47,8 +48,18 @@ class SimMeter:
         for fault, words in NO_VALUES.items():
             if fault in self.faults:
                 return MeterReading(self.id, mono_ms, Quality.NO_VALUE, reason=words)
+        self._told_count += 1
+        if "garbled" in self.faults and self._told_count % 2:
+            return MeterReading(self.id, mono_ms, Quality.NO_VALUE, reason="checksum")
         current_ma = Phases(*(round(1000 * amps) for amps in measured_a))
+        if "words-swapped" in self.faults:
+            current_ma = Phases(*(_swapped(value_ma) for value_ma in current_ma))
         return MeterReading(self.id, mono_ms, Quality.GOOD, current_ma=current_ma)
+
+
+def _swapped(value_ma: int) -> int:
+    """A number of two registers whose halves were taken the wrong way round."""
+    return ((value_ma & 0xFFFF) << 16) | (value_ma >> 16 & 0xFFFF)
 
 
 class SimMeters:

@@ -30,6 +30,8 @@ class Report:
     """The same for each circuit and phase."""
     obeyed_damage: float = 0.0
     """The same while every charger did what it was told."""
+    worst_delay_ms: int = 0
+    """The longest a healthy charger took to answer what it was told while others were in trouble."""
     restarts: int = 0
     fault_counts: dict[str, int] = field(default_factory=dict)
 
@@ -39,7 +41,8 @@ class Report:
             f"seed {self.seed}: {'BROKEN' if self.broken else 'kept'}  sessions {self.sessions_started} "
             f"billed {self.records_received}  restarts {self.restarts}  faults {sum(self.fault_counts.values())}  "
             f"longest over a limit {self.longest_over_s:g} s  worst {self.worst_ratio:.3f} x  "
-            f"damage {self.worst_damage:.4f}, while obeyed {self.obeyed_damage:.4f}  digest {self.digest[:16]}"
+            f"damage {self.worst_damage:.4f}, while obeyed {self.obeyed_damage:.4f}  "
+            f"answers within {self.worst_delay_ms} ms  digest {self.digest[:16]}"
         )
         if is_long or self.broken:
             faults = ", ".join(f"{name} {count}" for name, count in self.fault_counts.items())

@@ -10,6 +10,7 @@ from support.plant import GRID, MAIN, NOON_UTC_MS, TAG, Bench, of, plant, record
 
 from edgectl.contract.states import Turn
 from edgectl.core.controller import Controller
+from edgectl.core.limits import EvseLimit, Order
 from edgectl.domain.decisions import InstallFallback, PublishState, Remember, SetLimit
 from edgectl.domain.events import (
     ChargerConnected,
@@ -25,10 +26,10 @@ from edgectl.domain.events import (
 )
 from edgectl.domain.ids import ChargerId, EvseId, TransactionRef
 from edgectl.domain.phases import Phase, Phases
-from edgectl.domain.reasons import Cause
+from edgectl.domain.reasons import IDLE_REASON, Cause
 from edgectl.domain.records import EventKept, LimitKept, Restored
 from edgectl.domain.site import Charger, MeterLoss, Strategy
-from edgectl.domain.time import iso
+from edgectl.domain.time import Instant, iso
 
 
 def running(*chargers: str, building_a: float = 10, **site: object) -> Bench:
@@ -114,6 +115,29 @@ def test_a_refused_reduction_keeps_its_old_value_reserved() -> None:
     bench.put(LimitAnswered(ChargerId("A"), 1, order.order_number, Outcome.REJECTED))
     circuit = bench.controller.picture(bench.now).circuits[0]
     assert circuit.reserved_ma.l1 >= before * 1000
+
+
+def test_an_order_nobody_answered_stays_reserved_however_many_follow() -> None:
+    """Each may be the one that the charger has taken: the largest counts until one is accepted or its lease is over."""
+    limit = EvseLimit(EvseId(ChargerId("A"), 1), Charger(ChargerId("A"), GRID))
+    now = Instant(0, NOON_UTC_MS)
+    limit.open(now)
+
+    def told(number: int, limit_ma: int) -> None:
+        mono_ms = 10_000 * number
+        limit.note_order(Order(number, limit_ma, mono_ms, mono_ms + 180_000, IDLE_REASON), limit_ma)
+        limit.answer(LimitAnswered(ChargerId("A"), 1, number, Outcome.TIMEOUT))
+
+    told(1, 20_000)
+    for number in range(2, 20):
+        told(number, 10_000)
+    assert limit.worst_ma(Instant(200_000, NOON_UTC_MS), None) == 20_000
+    assert len(limit.unanswered) <= 4, "and those that are less than a later one are forgotten"
+    told(25, 9_000)
+    assert limit.worst_ma(Instant(251_000, NOON_UTC_MS), None) == 10_000, "its lease and a minute are over"
+    told(26, 8_000)
+    limit.answer(LimitAnswered(ChargerId("A"), 1, 26, Outcome.ACCEPTED))
+    assert limit.worst_ma(Instant(262_000, NOON_UTC_MS), None) == 8_000
 
 
 def test_three_refusals_raise_an_alarm_and_acceptance_ends_it() -> None:
