@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.plant import plant
 
@@ -120,6 +120,7 @@ def worst_ma(chargers: list[Charger], currents_ma: list[int]) -> int:
     return worst
 
 
+@settings(deadline=None)
 @given(sites())
 def test_trying_out_all_vehicles_in_every_failure_finds_the_same(site: Site) -> None:
     (grid, _) = site.circuits
@@ -137,6 +138,7 @@ def test_trying_out_all_vehicles_in_every_failure_finds_the_same(site: Site) -> 
     assert set(uneven(site)) == expected
 
 
+@settings(deadline=None)
 @given(sites())
 def test_proposed_fallbacks_fit_the_limit_of_imbalance(site: Site) -> None:
     proposals = dict(prove(site).proposals)

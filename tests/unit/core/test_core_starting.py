@@ -62,7 +62,7 @@ def test_one_whose_vehicle_says_it_wants_nothing_explains_nothing() -> None:
     assert sum(bench.limit_a(name) for name in "AB") < before_a - 4
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(2, 5), st.integers(1, 60), st.integers(0, 7))
 def test_the_others_fit_beside_what_is_measured_even_when_it_has_not_begun(count: int, rise_a: int, after_s: int) -> None:
     """The whole excess is the building's: what the others are told fits beside it; only the newcomer's beginning does not."""
