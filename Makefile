@@ -44,6 +44,7 @@ campaign:
 	@.venv/bin/python -m hwsim commands --count 10000
 	@.venv/bin/python -m hwsim meters --transactions 1000000
 	@.venv/bin/python -m hwsim uplink-faults --faults 2000 --records 100000
+	@.venv/bin/python -m hwsim uplink-faults --faults 200 --daemon
 	@.venv/bin/python -m hwsim crashes --count 2000
 	@.venv/bin/python -m hwsim cuts --count 1000
 

@@ -7,11 +7,12 @@ From the pure inside to the socket:
 - ``commands``   the door for commands; ``signatures`` and ``clock`` judge with it, ``orders`` says what each is to the core,
   ``execution`` keeps them and their answers
 - ``window``     the sender's policy: what to send next, what an answer means, when to send again, what to set aside
-- ``blocks``     telemetry, packed on the disk, as the wire wants it
+- ``packing``    rows from the disk as the wire wants them, packed or plain
 - ``acl``        asks the broker what it lets us do
 - ``live``       states and answers, which are worth sending only while they are new
 - ``desk``       the questions to the outbox
-- ``transport``  the seam to an MQTT client; ``paho`` is the one over a network, ``access`` its credentials
+- ``transport``  the seam to an MQTT client; ``paho`` is the one over a network, ``connection`` one connection of it,
+  ``access`` its credentials
 - ``uplink``     the task that holds all of it together; implements ``ports.StatePublisher``
 
 May import ``edgectl.domain``, ``edgectl.contract`` and ``edgectl.ports`` only. A broker's PUBACK says that the broker has a

@@ -48,6 +48,7 @@ def main() -> int:
     uplink.add_argument("--faults", type=int, default=2_000)
     uplink.add_argument("--records", type=int, default=100_000)
     uplink.add_argument("--seed", type=int, default=1)
+    uplink.add_argument("--daemon", action="store_true", help="the whole daemon and its chargers; they make the records")
     crashes = commands.add_parser("crashes", help="the real daemon killed (-9) over real sockets while chargers do sessions")
     crashes.add_argument("--count", type=int, default=2_000)
     crashes.add_argument("--seed", type=int, default=1)
@@ -98,7 +99,7 @@ def main() -> int:
     if arguments.command == "uplink-faults":
         from hwsim.campaigns.uplink.campaign import play_uplink_faults
 
-        return play_uplink_faults(arguments.faults, arguments.records, arguments.seed)
+        return play_uplink_faults(arguments.faults, arguments.records, arguments.seed, with_daemon=arguments.daemon)
     if arguments.command == "world":
         return simulate(arguments.seed, arguments.seeds, arguments.hours, faults=arguments.faults)
     from hwsim.demo import run_demo

@@ -92,7 +92,7 @@ def test_a_packed_record_is_the_record_that_is_inside() -> None:
     packed = zstandard.ZstdCompressor().compress(sealed)
     assert len(packed) < len(sealed)
     assert bill(packed) == bill(sealed)
-    assert judge(bill(packed), Kept(bill(sealed).hash, sealed)) is Meaning.REPEAT
+    assert judge(bill(packed), Kept(bill(sealed).hash, sealed)) is Meaning.REPEATED
 
 
 @pytest.mark.parametrize(

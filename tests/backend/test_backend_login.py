@@ -25,7 +25,8 @@ from edgectl_backend.web.server import FleetServer, Pulse
 CHEAP = 2**4
 """Of scrypt: what is tried here is not how long guessing takes."""
 PASSWORD = "correct horse: ü"
-LINE = make_line("ops", PASSWORD, cost=CHEAP)
+LINE = "ops:scrypt:16:8:3:zbzGlO5iWpS95rQV3adxHA==:W3uUxqfOOfUEbuzzEYQwrUbUGhQHMw+wMGlY8PWOfDI="
+"""Of ``ops`` with that password; the same in every process, for tests have their names of it."""
 
 
 def basic(name: str, password: str) -> str:

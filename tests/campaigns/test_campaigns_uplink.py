@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,8 @@ from edgectl_backend.postgres.chains import unwalked, walk_all
 from edgectl_backend.postgres.database import Database
 from edgectl_backend.postgres.keeping import Batch, Keeper
 from edgectl_backend.postgres.migrating import migrate
-from hwsim.campaigns.uplink.campaign import Outcome, compare, run_campaign
+from hwsim.campaigns.uplink.campaign import Outcome, compare, run_campaign, run_daemon_campaign
+from hwsim.campaigns.uplink.depot import DepotStage
 from hwsim.campaigns.uplink.gateway import SITE, record
 from hwsim.tools.postgres import PostgresServer
 
@@ -31,6 +35,32 @@ async def test_a_hundred_faults_lose_nothing_and_double_nothing(tmp_path: Path) 
     assert outcome.broken == [], outcome.lines()
     assert outcome.records == 1_500
     assert sum(outcome.faults.values()) == 100
+
+
+@pytest.mark.timeout(300)
+async def test_forty_faults_around_the_whole_daemon_lose_nothing_a_charger_was_told(tmp_path: Path) -> None:
+    outcome = await run_daemon_campaign(tmp_path, faults=40, seed=5)
+    assert outcome.broken == [], outcome.lines()
+    assert outcome.records == outcome.sessions > 40
+    assert sum(outcome.faults.values()) == 40
+    assert outcome.faults["gateway killed"] > 0
+    assert outcome.promised >= 2 * outcome.sessions
+
+
+@pytest.mark.timeout(300)
+async def test_a_daemon_that_forgets_what_it_told_a_charger_is_found(tmp_path: Path) -> None:
+    async with DepotStage(tmp_path, seed=6) as stage:
+        async with asyncio.timeout(120):
+            while stage.acknowledged_count < 40:
+                await asyncio.sleep(0.1)
+        assert await stage.finish() == ""
+        assert stage.broken_promises() == []
+        await stage.kill("gateway")
+        with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection, connection:
+            connection.execute("DELETE FROM bill WHERE seq = 3")
+        (count, missing) = stage.broken_promises()
+        assert "billed" in count
+        assert "was acknowledged and is not billed" in missing
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ BASE = "edgectl/v1/s1/"
 LIMIT_S = 15.0
 T = TypeVar("T")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.own_payloads]
 
 
 async def until(condition: Callable[[], object], what: str, limit_s: float = LIMIT_S) -> None:

@@ -17,6 +17,7 @@ from edgectl.domain.time import Instant
 from edgectl.store import Ledger
 from edgectl_backend.postgres import questions
 from edgectl_backend.postgres.database import Database
+from hwsim.campaigns.uplink.depot import DepotStage
 from hwsim.campaigns.uplink.faults import choose
 from hwsim.campaigns.uplink.gateway import SITE
 from hwsim.campaigns.uplink.stage import Stage, StageError
@@ -57,6 +58,12 @@ class Outcome:
     unfinished: str = ""
     seconds: float = 0.0
     fallen: list[str] = field(default_factory=list)
+    told_again: int = 0
+    """Starts and stops that chargers repeated because nobody had answered."""
+    sessions_per_s: float = 0.0
+    """While the faults came."""
+    broken_promises: list[str] = field(default_factory=list)
+    """What a charger was told, and the daemon's ledger does not say."""
 
     @property
     def broken(self) -> list[str]:
@@ -77,22 +84,62 @@ class Outcome:
         ]
         if self.through_seq != self.records:
             found.append(f"the chain was walked to {self.through_seq} of {self.records}")
+        found += self.broken_promises
         return [*found, *([self.unfinished] if self.unfinished else []), *(f"ended by itself: {words}" for words in self.fallen)]
 
+    @property
+    def _promises(self) -> str:
+        if not self.sessions_per_s:
+            return f"the commits of {self.promised} were seen"
+        return (
+            f"{self.promised} starts and stops acknowledged to chargers, {self.told_again} told again;"
+            f" {self.sessions_per_s:.1f} sessions/s"
+        )
+
     def lines(self) -> list[str]:
+        # The daemon does not say how many; its chargers tell again what was not answered.
+        refused = "" if self.sessions_per_s else f" {self.refused_commits} commits refused by a full disk;"
         kinds = ", ".join(f"{name} {count}" for name, count in sorted(self.faults.items()))
         return [
             f"{sum(self.faults.values())} faults in {self.seconds:.0f} s: {kinds}",
-            f"{self.records} records of {self.sessions} sessions; the commits of {self.promised} were seen",
+            f"{self.records} records of {self.sessions} sessions; {self._promises}",
             (
                 f"lost {self.lost_by_gateway + self.lost}, doubled {self.doubled}, differing {self.differing}, chain whole"
                 f" through {self.through_seq}, gaps {self.gaps}, chain faults {self.chain_faults}, refused {self.rejected}"
             ),
             (
                 f"{self.published} publishes, so at least {max(0, self.published - self.records)} repeats absorbed;"
-                f" {self.refused_commits} commits refused by a full disk; {self.parked} set aside and put back"
+                f"{refused} {self.parked} set aside and put back"
             ),
         ]
+
+
+async def run_daemon_campaign(folder: Path, faults: int, seed: int, *, is_told: bool = False) -> Outcome:
+    """The same with the whole daemon, and as many records as its chargers make.
+
+    Raises:
+        StageError: the stage cannot be set.
+    """
+    rng = random.Random(seed)
+    outcome = Outcome()
+    began = time.monotonic()
+    async with DepotStage(folder, seed) as stage:
+        await _strike(stage, outcome, rng, faults, 0, is_told=is_told)
+        struck_s = time.monotonic() - began
+        for name in stage.names:
+            await stage.revive(name)
+        outcome.unfinished = await stage.finish()
+        records, _, _ = await asyncio.to_thread(_outbox, folder)
+        await _settle(stage, outcome, records)
+        outcome.fallen += stage.fallen()
+        await _note_gateway(stage, outcome)
+        async with Database(stage.server.url, connections=1) as database:
+            await compare(folder, database, outcome)
+        outcome.promised, outcome.told_again = stage.acknowledged_count, stage.repeat_count
+        outcome.sessions_per_s = outcome.sessions / struck_s
+        outcome.broken_promises = await asyncio.to_thread(stage.broken_promises)
+    outcome.seconds = time.monotonic() - began
+    return outcome
 
 
 async def run_campaign(folder: Path, faults: int, records: int, seed: int, *, is_told: bool = False) -> Outcome:
@@ -248,11 +295,15 @@ async def compare(folder: Path, database: Database, outcome: Outcome) -> None:
     outcome.rejected = len(await questions.rejects(database))
 
 
-def play_uplink_faults(faults: int, records: int, seed: int, folder: Path | None = None) -> int:
+def play_uplink_faults(faults: int, records: int, seed: int, *, with_daemon: bool = False, folder: Path | None = None) -> int:
     """Run it and print the figures; 1 when a promise did not hold, 2 when it could not run."""
     with tempfile.TemporaryDirectory(prefix="edgectl-faults-", ignore_cleanup_errors=True) as made:
         try:
-            outcome = asyncio.run(run_campaign(folder or Path(made), faults, records, seed, is_told=True))
+            place = folder or Path(made)
+            if with_daemon:
+                outcome = asyncio.run(run_daemon_campaign(place, faults, seed, is_told=True))
+            else:
+                outcome = asyncio.run(run_campaign(place, faults, records, seed, is_told=True))
         except StageError as error:
             print(error, file=sys.stderr)
             return 2

@@ -39,8 +39,8 @@ class Stage:
         self.folder = folder
         self._records = records
         self._mosquitto = mosquitto
-        self._broker_port = _free_port()
-        self.server = PostgresServer(postgres, folder, _free_port(), is_durable=True, options=["max_connections=40"])
+        self._broker_port = free_port()
+        self.server = PostgresServer(postgres, folder, free_port(), is_durable=True, options=["max_connections=40"])
         self.wires: dict[str, FaultyWire] = {}
         self.children: dict[str, Child] = {}
         self.is_persistent = False
@@ -167,7 +167,7 @@ class Stage:
             raise StageError(f"not within {START_S} s: {what}") from None
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Below the ports of outgoing connections, so that nobody has it by the time it is bound."""
     chance = random.SystemRandom()
     for _ in range(100):
