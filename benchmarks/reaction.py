@@ -189,7 +189,8 @@ async def measure(stations: int, steps: int, folder: Path) -> dict[str, Any]:
             settled_a = sum(plant.drawn_a.values()) / stations
             if settled_a < 10:
                 raise CheckFailedError(f"the chargers were allowed only {settled_a:.1f} A on average, nothing is left to lower")
-            found, cpu_s, began_s = [], server.cpu_s(), loop.time()
+            found: list[tuple[float, float, float]] = []
+            cpu_s, began_s = server.cpu_s(), loop.time()
             while len(found) < steps and loop.time() - began_s < MEASURE_S:
                 if not await has_room(plant):
                     raise CheckFailedError("limits were not raised again after the load had fallen")

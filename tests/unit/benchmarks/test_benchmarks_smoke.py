@@ -66,8 +66,8 @@ async def test_a_server_that_refuses_messages_has_no_figures() -> None:
 
 async def test_a_limit_that_is_never_lowered_fails_the_reaction_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reaction, "LOWERED_TIMEOUT_S", 0.01)
-    with pytest.raises(report.CheckFailedError, match="no limit was lowered"):
-        await reaction.step(reaction.Plant(100.0))
+    with pytest.raises(report.CheckFailedError, match="0 of 1 limits were lowered"):
+        await reaction.step(reaction.Plant(100.0, drawn_a={"CP-1": 16.0}))
 
 
 @slow
