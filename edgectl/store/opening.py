@@ -87,9 +87,16 @@ def migrate(connection: sqlite3.Connection, steps: Sequence[Migration]) -> None:
 
 
 def open_ledger(
-    path: Path, *, new_epoch: Callable[[], str], now: Instant, max_bytes: int
+    path: Path,
+    *,
+    new_epoch: Callable[[], str],
+    now: Instant,
+    max_bytes: int,
+    resume: Callable[[sqlite3.Connection, Path], None],
 ) -> tuple[sqlite3.Connection, TextIO, StoreOpened]:
     """The writing connection, the lock that goes with it (close both), and how the file was found.
+
+    ``resume`` writes what goes on of a damaged ledger into the new one, in the transaction with which that begins.
 
     Raises:
         StoreError: ``in-use``, ``newer-schema``, ``read-only``, ``cannot-open`` ... The file is as it was.
@@ -101,10 +108,7 @@ def open_ledger(
             connection = _open_writer(path, max_bytes)
             try:
                 migrate(connection, migrations())
-                connection.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('epoch', ?)", (new_epoch(),))
-                epoch = connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0]
-                if quarantined is not None:
-                    _pass_over_numbers(connection, now)
+                epoch = _begin(connection, path, quarantined, new_epoch, now, resume)
                 sync_directory(path.parent)
             except BaseException:
                 connection.close()
@@ -117,6 +121,36 @@ def open_ledger(
     except OSError as error:
         raise StoreError("cannot-open", str(error), is_permanent=True) from error
     return connection, lock, StoreOpened(epoch, quarantined)
+
+
+def _begin(
+    connection: sqlite3.Connection,
+    path: Path,
+    quarantined: Path | None,
+    new_epoch: Callable[[], str],
+    now: Instant,
+    resume: Callable[[sqlite3.Connection, Path], None],
+) -> str:
+    """The epoch; a new ledger gets one in the same transaction with all it takes over of a damaged one.
+
+    A start that was cut off between setting aside and this transaction is made up for by the next one.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        found = connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+        if found is None:
+            connection.execute("INSERT INTO meta (key, value) VALUES ('epoch', ?)", (new_epoch(),))
+            found = connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+            aside = quarantined or unsalvaged(path)
+            if aside is not None:
+                _pass_over_numbers(connection, now)
+                resume(connection, aside)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return str(found[0])
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

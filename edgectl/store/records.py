@@ -78,9 +78,9 @@ class RecordWriter:
                 continue
             match record:
                 case SessionKept():
-                    _keep_session(connection, record.session)
+                    keep_session(connection, record.session)
                 case MessageKept():
-                    _keep_message(connection, record)
+                    keep_message(connection, record)
                 case BillKept():
                     self._keep_bill(connection, record, now)
                 case EventKept():
@@ -253,7 +253,8 @@ def requeue(connection: sqlite3.Connection, seqs: Sequence[int]) -> int:
     return sum(connection.execute(f"{_REQUEUE} AND seq = ?", (seq,)).rowcount for seq in seqs)
 
 
-def _keep_session(connection: sqlite3.Connection, session: Session) -> None:
+def keep_session(connection: sqlite3.Connection, session: Session) -> None:
+    """The present state of a session, new or changed."""
     connection.execute(
         "INSERT INTO session (id, charger, evse_number, transaction_ref, status, started_utc_ms, ended_utc_ms, rev, body)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -282,7 +283,8 @@ def _keep_session(connection: sqlite3.Connection, session: Session) -> None:
         )
 
 
-def _keep_message(connection: sqlite3.Connection, record: MessageKept) -> None:
+def keep_message(connection: sqlite3.Connection, record: MessageKept) -> None:
+    """As it came."""
     connection.execute(
         "INSERT INTO message (charger, session_id, action, frame, received_utc_ms) VALUES (?, ?, ?, ?, ?)",
         (record.charger, record.session, record.action, record.frame, record.received_utc_ms),

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from edgectl.domain.errors import StoreError
 from edgectl.domain.ids import EvseId, SiteId
-from edgectl.domain.records import Curtailment, Durability, Excursion, LimitKept, Record, Restored, Session
+from edgectl.domain.records import Curtailment, Durability, Excursion, LimitKept, Record, Restored, Session, SessionKept
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis
 from edgectl.ports import FaultHook, KeptCommand, OutboxRow, OutboxSummary, ParkedRow, Room, no_fault
@@ -24,6 +24,7 @@ from edgectl.store.billing import ChainReport
 from edgectl.store.keeping import Keeping, tidy
 from edgectl.store.opening import open_ledger
 from edgectl.store.reader import LedgerFile
+from edgectl.store.resuming import running
 from edgectl.store.signing import Signer
 from edgectl.store.taking_in import Group, TakenIn, groups
 from edgectl.store.writer import Writer
@@ -77,7 +78,7 @@ class Ledger:
         progress_linger_ms: Millis = PROGRESS_LINGER_MS,
         telemetry_linger_ms: Millis = TELEMETRY_LINGER_MS,
     ) -> None:
-        connection, self._lock, self.opened = open_ledger(path, new_epoch=new_epoch, now=now, max_bytes=max_bytes)
+        connection, self._lock, self.opened = open_ledger(path, new_epoch=new_epoch, now=now, max_bytes=max_bytes, resume=_resume)
         try:
             self._file = LedgerFile(path)
         except BaseException:
@@ -226,3 +227,11 @@ class Ledger:
         else:
             refused.set_exception(StoreError("queue-full", f"{QUESTION_LIMIT} questions wait", is_permanent=False))
         return refused
+
+
+def _resume(connection: sqlite3.Connection, damaged: Path) -> None:
+    for record in running(damaged):
+        if isinstance(record, SessionKept):
+            tables.keep_session(connection, record.session)
+        else:
+            tables.keep_message(connection, record)

@@ -284,7 +284,9 @@ def test_migrations_are_applied_once_and_in_order(tmp_path: Path) -> None:
 
 def test_the_writing_connection_syncs_every_commit(tmp_path: Path) -> None:
     """``synchronous`` is not stored in the file: below FULL (2) a power cut loses acknowledged records."""
-    connection, lock, _ = open_ledger(tmp_path / "ledger.db", new_epoch=lambda: "epoch", now=NOW, max_bytes=1 << 20)
+    connection, lock, _ = open_ledger(
+        tmp_path / "ledger.db", new_epoch=lambda: "epoch", now=NOW, max_bytes=1 << 20, resume=lambda *_: None
+    )
     with closing(lock), closing(connection):
         settings = {
             name: connection.execute(f"PRAGMA {name}").fetchone()[0]
