@@ -15,10 +15,10 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
-import rfc8785
-
+from edgectl.store import canonical as canonical_form
 from edgectl.store.signing import PublicKey, Signer
 
 SCHEMA: Final = "edgectl/billing-session/1"
@@ -62,7 +62,7 @@ def canonical(value: Mapping[str, Any]) -> bytes:
     Raises:
         ValueError: for what JSON cannot carry safely: NaN, integers of 2**53 and above, lone surrogates, foreign types.
     """
-    return rfc8785.dumps(dict(value))
+    return canonical_form.dumps(dict(value))
 
 
 def seal(
@@ -98,9 +98,9 @@ def seal(
         envelope["signed_by"] = signer.public.id
     members = _members(envelope)
     if signer is not None:
-        members["signature"] = rfc8785.dumps(signer.sign(_joined(members)))
+        members["signature"] = canonical_form.dumps(signer.sign(_joined(members)))
     digest = hashlib.sha256(_joined(members)).hexdigest()
-    members["hash"] = rfc8785.dumps(digest)
+    members["hash"] = canonical_form.dumps(digest)
     bill = Bill(seq, record_id, rev, prev_hash, digest, _joined(members))
     why = _fault_of(bill, seq, prev_hash, epoch)
     if why:
@@ -186,10 +186,16 @@ def _fault_of(bill: Bill, expected_seq: int, prev_hash: str, epoch: str) -> str:
 
 def _members(envelope: Mapping[str, Any]) -> dict[str, bytes]:
     """Each member's value in canonical form: the session is most of it, and stands in three forms that differ in a hash."""
-    return {name: rfc8785.dumps(value) for name, value in envelope.items()}
+    return {name: canonical_form.dumps(value) for name, value in envelope.items()}
 
 
 def _joined(members: Mapping[str, bytes]) -> bytes:
     """The canonical form of the whole; RFC 8785 orders names by their UTF-16 code units (3.2.3)."""
-    names = sorted(members, key=lambda name: name.encode("utf-16-be"))
-    return b"{" + b",".join(rfc8785.dumps(name) + b":" + members[name] for name in names) + b"}"
+    names = sorted((_name(name), name) for name in members)
+    return b"{" + b",".join(written + members[name] for (_, written), name in names) + b"}"
+
+
+@lru_cache(maxsize=64)
+def _name(name: str) -> tuple[bytes, bytes]:
+    """What a member's name is sorted by, and how it is written: a record has a dozen, always the same."""
+    return name.encode("utf-16-be"), canonical_form.dumps(name) + b":"
