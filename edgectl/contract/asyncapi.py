@@ -10,7 +10,7 @@ from edgectl.contract.schemas import DIALECT, command_name, schemas
 
 MAY_BE_PACKED: Final = frozenset({"billing", "telemetry"})
 """Channels whose content type a message says itself: JSON, or one zstd frame of it."""
-VERSION: Final = "1.0.0"
+VERSION: Final = "1.1.0"
 """Of the contract. The first number stands in every topic; the second rises when something is added."""
 
 _WORDS: Final = """\

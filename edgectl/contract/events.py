@@ -87,6 +87,21 @@ class ExcursionEvent(Event, kw_only=True):
     """Of what the fastest lawful device of this kind takes before it may open."""
 
 
+class TelemetryGap(Event, kw_only=True):
+    """Blocks of telemetry that made room before the backend had them."""
+
+    from_seq: Count
+    through_seq: Count
+    """The last of them."""
+    count: Count
+    """Fewer than the numbers between them where the backend has some already: the newest are sent first."""
+    first_at: Moment
+    last_at: Moment
+    """When the first and the last of them were written, which is when they end."""
+    reason: Literal["telemetry-budget", "ledger-budget", "disk"]
+    """What was used up: the room of telemetry, that of the whole ledger, or the card."""
+
+
 class RequestAnswered(Event, kw_only=True):
     """What a charger answered to something edgectl asked of its own accord. Further members are the charger's, as text."""
 
@@ -109,6 +124,7 @@ EVENTS: dict[str, type[Event]] = {
     "certificate-signed": CertificateEvent,
     "circuit-excursion": ExcursionEvent,
     "request-answered": RequestAnswered,
+    "telemetry-gap": TelemetryGap,
 }
 """Kinds with a shape of their own. Every other kind is an alarm if it has the ``state`` of one, else a notice."""
 

@@ -8,9 +8,11 @@ chain's anchor. For want of room goes telemetry, the oldest first, and then no m
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from edgectl.domain.records import EventKept
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis
 from edgectl.ports import Room
@@ -69,14 +71,19 @@ class Keeping:
         return self.budget_bytes - self.budget_bytes // RESERVE_SHARE
 
 
-def tidy(connection: sqlite3.Connection, keeping: Keeping, disk_free_bytes: int, now: Instant) -> Room:
-    """One step. Runs on the writer's connection like every other piece of work."""
+def tidy(
+    connection: sqlite3.Connection, keeping: Keeping, disk_free_bytes: int, now: Instant, keep_event: Callable[[EventKept], None]
+) -> Room:
+    """One step. Runs on the writer's connection like every other piece of work; ``keep_event`` writes with the same commit."""
     removed = _let_go_by_age(connection, keeping.retention_ms, now)
     used = _used_bytes(connection)
     is_short = used > keeping.telemetry_bytes or disk_free_bytes < DISK_LEAST_BYTES
     evicted = 0
     if is_short and (used > keeping.telemetry_bytes or _spare_bytes(connection) < DISK_LEAST_BYTES // 4):
-        evicted = _evict(connection)
+        gap = telemetry.let_go(connection, telemetry.STEP_ROWS)  # what nobody has fetched, before what explains a limit
+        if gap is not None:
+            keep_event(gap.event("ledger-budget" if used > keeping.telemetry_bytes else "disk", now))
+        evicted = gap.count if gap is not None else _evict(connection)
     return Room(
         used_bytes=_used_bytes(connection),
         budget_bytes=keeping.budget_bytes,
@@ -121,9 +128,6 @@ def _let_go_of_bills(connection: sqlite3.Connection, newest_seq: int, before_utc
 
 
 def _evict(connection: sqlite3.Connection) -> int:
-    blocks = telemetry.let_go(connection, telemetry.STEP_ROWS)  # what nobody has fetched, before what explains a limit
-    if blocks:
-        return blocks
     for table in _TELEMETRY:
         statement = f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} ORDER BY id LIMIT ?)"  # noqa: S608 - names above
         count = connection.execute(statement, (STEP_TELEMETRY,)).rowcount

@@ -84,7 +84,7 @@ class RecordWriter:
                 case BillKept():
                     self._keep_bill(connection, record, now)
                 case EventKept():
-                    self._keep_event(connection, record, now)
+                    self.keep_event(connection, record, now)
                 case LimitKept():
                     _keep_limit(connection, record, now)
                 case ExcursionKept():
@@ -104,7 +104,9 @@ class RecordWriter:
                     else:
                         connection.execute(_REQUEUE)
                 case TelemetryKept():
-                    telemetry.insert(connection, self.site, self.epoch, record, now)
+                    gap = telemetry.insert(connection, self.site, self.epoch, record, now)
+                    if gap is not None:
+                        self.keep_event(connection, gap.event("telemetry-budget", now), now)
                 case ReplayKept():
                     self._replay(connection, record, now)
                 case _:
@@ -140,7 +142,7 @@ class RecordWriter:
         )
         _owe(connection, "billing", bill.seq, bill.record_id, bill.rev, billing.TOPIC_SUFFIX, bill.body, now)
 
-    def _keep_event(self, connection: sqlite3.Connection, record: EventKept, now: Instant) -> None:
+    def keep_event(self, connection: sqlite3.Connection, record: EventKept, now: Instant) -> None:
         row_id = _insert(
             connection,
             "INSERT INTO event (kind, subject, at_utc_ms, body) VALUES (?, ?, ?, ?)",

@@ -117,7 +117,10 @@ class Ledger:
 
         def work(connection: sqlite3.Connection) -> Room:
             disk = os.statvfs(self._path.parent)
-            room = tidy(connection, self._keeping, disk.f_bavail * disk.f_frsize, now)
+            free_bytes = disk.f_bavail * disk.f_frsize
+            room = tidy(
+                connection, self._keeping, free_bytes, now, lambda event: self._records.keep_event(connection, event, now)
+            )
             self._records.is_billing_only = room.is_billing_only
             return room
 

@@ -146,6 +146,12 @@ LISTINGS = (
         ["site", "source", "kind", "subject", "detail", "at"],
     ),
     _listing(
+        "telemetry-gaps",
+        "Blocks of telemetry that gateways let go of for want of room, before they were here.",
+        "telemetry_gaps",
+        ["site", "epoch", "from_seq", "through_seq", "count", "first_at", "last_at", "reason"],
+    ),
+    _listing(
         "rejects",
         "What was refused, once for each content.",
         "rejects",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
+from edgectl.contract.events import TelemetryGap
 from edgectl_backend.postgres.database import Database
 
 GAP_PATIENCE_S: Final = 120
@@ -98,6 +101,27 @@ async def alarms(database: Database, site: str | None = None) -> list[dict[str, 
 
 async def rejects(database: Database, site: str | None = None) -> list[dict[str, Any]]:
     return [dict(row) for row in await database.rows(_REJECTS, site)]
+
+
+async def telemetry_gaps(database: Database, site: str | None = None, limit: int = ROWS_MAX) -> list[dict[str, Any]]:
+    """Blocks of telemetry that gateways let go of before they were here, the newest first."""
+    rows = await database.rows(
+        "SELECT site, at, body FROM event WHERE kind = 'telemetry-gap' AND ($1::text IS NULL OR site = $1)"
+        " ORDER BY at DESC LIMIT $2",
+        *(site, limit),
+    )
+    found = []
+    for row in rows:
+        try:
+            gap = msgspec.json.decode(row["body"], type=TelemetryGap)
+        except ValueError:  # it was kept as the event it claims to be; what it says of blocks cannot be read
+            found.append({"site": row["site"], "at": row["at"], **dict.fromkeys(_GAP_MEMBERS)})
+            continue
+        found.append({"site": row["site"], "at": row["at"], **{name: getattr(gap, name) for name in _GAP_MEMBERS}})
+    return found
+
+
+_GAP_MEMBERS = ("epoch", "from_seq", "through_seq", "count", "first_at", "last_at", "reason")
 
 
 async def record(database: Database, record_id: str) -> list[bytes]:

@@ -26,6 +26,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 SESSIONS_MAX = 1_000
+GAPS_SHOWN = 10
 OPEN_PATHS = frozenset({"/healthz"})
 """What needs no login: whoever starts processes anew asks there, and hears yes or no."""
 CHALLENGE = 'Basic realm="edgectl fleet", charset="UTF-8"'
@@ -65,6 +66,7 @@ class FleetServer:
             ("chain-faults", self._of_site(questions.chain_faults)),
             ("alarms", self._of_site(questions.alarms)),
             ("rejects", self._of_site(questions.rejects)),
+            ("telemetry-gaps", self._of_site(questions.telemetry_gaps)),
         ):
             app.router.add_get(f"/api/v1/{path}", self._asked(answer))
         self._runner = web.AppRunner(app, access_log=None)
@@ -134,6 +136,7 @@ class FleetServer:
         return {
             "sites": await questions.sites(self._database),
             "alarms": (await questions.alarms(self._database))[:100],
+            "telemetry_gaps": await questions.telemetry_gaps(self._database, limit=GAPS_SHOWN),
             "process": {"is_connected": pulse.is_connected, "detail": pulse.detail, "counters": dict(pulse.counters)},
         }
 

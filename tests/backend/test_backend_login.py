@@ -105,7 +105,7 @@ async def fleet(database: Database, login: Login | None) -> AsyncIterator[str]:
 @pytest.mark.slow
 async def test_nothing_but_the_health_is_told_to_who_is_not_let_in(database: Database) -> None:
     paths = ["/", "/metrics", "/nowhere"]
-    paths += [f"/api/v1/{name}" for name in ("fleet", "sessions", "gaps", "chain-faults", "alarms", "rejects")]
+    paths += [f"/api/v1/{name}" for name in ("fleet", "sessions", "gaps", "chain-faults", "alarms", "rejects", "telemetry-gaps")]
     async with (
         fleet(database, Login(read_users(LINE, "users"))) as url,
         aiohttp.ClientSession() as stranger,

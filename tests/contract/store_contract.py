@@ -415,9 +415,14 @@ class StoreContract(_Suite):
         monkeypatch.setattr("edgectl.store.telemetry.BUDGET_BYTES", size)
         self.keep(bench, store, block(60))
         left = bench.wait(store.summary())
-        assert (left.backlog_count, left.telemetry_count) == (1, 11)
+        assert (left.backlog_count, left.telemetry_count) == (2, 11)
         assert left.telemetry_bytes <= size
         assert self.rows(bench, store, "telemetry")[0].record_id.endswith("-t61"), "the newest stays"
+        (event,) = self.rows(bench, store, "events")
+        assert faults(event.topic_suffix, event.body) == []
+        told = json.loads(event.body)
+        assert (told["kind"], told["from_seq"], told["through_seq"], told["count"]) == ("telemetry-gap", 1, 50, 50)
+        assert told["reason"] == "telemetry-budget"
 
     # --- commands
 

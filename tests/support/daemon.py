@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -49,9 +49,13 @@ mqtt: {{broker: "mqtt://127.0.0.1:{mqtt_port}", clock: plausible, command_keys: 
 web: {{listen: "127.0.0.1:{web_port}"}}
 """
 RUN = """
-import os, sys
+import importlib, json, os, sys
 from pathlib import Path
 from edgectl.app import run
+for place, value in json.loads(os.environ.get("EDGECTL_TEST_NUMBERS", "{}")).items():
+    module, name = place.rsplit(".", 1)
+    assert hasattr(importlib.import_module(module), name)
+    setattr(importlib.import_module(module), name, value)
 def fault(name, wanted=os.environ.get("KILL_AT", "")):
     if name == wanted:
         os.kill(os.getpid(), 9)
@@ -123,9 +127,10 @@ class Depot:
 
     # --- the daemon ---------------------------------------------------------------------------------------------------
 
-    async def start(self, *, kill_at: str = "") -> None:
-        """Start it and wait until it answers."""
+    async def start(self, *, kill_at: str = "", numbers: Mapping[str, int] | None = None) -> None:
+        """Start it and wait until it answers. ``numbers``: constants of its modules, to see in seconds what takes hours."""
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "KILL_AT": kill_at}
+        environment["EDGECTL_TEST_NUMBERS"] = json.dumps(dict(numbers or {}))
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: ASYNC220 - a fork takes no time a test would notice
                 [sys.executable, "-c", RUN, str(self.site), str(self.data), str(self.cli.path)],

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from edgectl.domain.errors import StoreError
 from edgectl.domain.ids import EvseId, SiteId
-from edgectl.domain.records import Curtailment, Excursion, LimitKept, Record, Restored, Session
+from edgectl.domain.records import Curtailment, EventKept, Excursion, LimitKept, Record, Restored, Session
 from edgectl.domain.remembered import KINDS
 from edgectl.domain.time import Instant
 from edgectl.ports import KeptCommand, OutboxRow, OutboxSummary, ParkedRow, Room
@@ -70,7 +70,11 @@ class SimStore:
 
     def tidy(self, now: Instant) -> Future[Room]:
         keeping = Keeping(RETENTION_MS, MAX_BYTES)
-        return self._submit(lambda: tidy(self._connection, keeping, MAX_BYTES, now))
+
+        def keep_event(event: EventKept) -> None:
+            self._records.keep_event(self._connection, event, now)
+
+        return self._submit(lambda: tidy(self._connection, keeping, MAX_BYTES, now, keep_event))
 
     def close(self) -> None:
         if self._is_dead:
