@@ -6,6 +6,7 @@ from collections import Counter
 
 from edgectl.core.actions import recorded
 from edgectl.core.alarms import Alarms
+from edgectl.core.forecast import Trend
 from edgectl.domain.decisions import ActionAnswered, Decision, Keep, WakeUplink
 from edgectl.domain.events import (
     AccessChecked,
@@ -27,6 +28,9 @@ from edgectl.domain.time import Instant
 REPLAY_COUNT = 10_000
 """Records the backend may ask for again at once: a year of a small site."""
 
+SOON_DAYS = 30
+"""Room that ends sooner is told of: time to order a card, or to come by."""
+
 
 class Housekeeping:
     """``counters`` are those people see."""
@@ -35,6 +39,7 @@ class Housekeeping:
         self._alarms = alarms
         self._counters = counters
         self.is_store_healthy = True
+        self._budget, self._disk = Trend(), Trend()
 
     def receipt(self, event: ReceiptReceived, now: Instant) -> list[Decision]:
         self._counters["receipts"] += 1
@@ -67,16 +72,20 @@ class Housekeeping:
         return self._alarms.set("ledger-replaced", "ledger", True, detail, now)
 
     def room_measured(self, event: RoomMeasured, now: Instant) -> list[Decision]:
-        """Told early: at four fifths of the budget months are left; below twice the least on the disk somebody can still look."""
+        """Told early: at four fifths of the budget, below twice the least on the disk, or a month before the end at the rate of
+        the last week, so that somebody can still look."""
+        self._budget.note(now.mono_ms, event.budget_bytes - event.used_bytes)
+        self._disk.note(now.mono_ms, event.disk_free_bytes - event.disk_least_bytes)
+        was_full, was_short = (self._alarms.is_active(kind, "ledger") for kind in ("ledger-filling", "disk-filling"))
         share = event.used_bytes * 100 // event.budget_bytes
-        is_full = share >= (75 if self._alarms.is_active("ledger-filling", "ledger") else 80)
+        is_full = share >= (75 if was_full else 80) or _ends_soon(self._budget, was_full)
         words = f"{share} % of {event.budget_bytes / 1e9:g} GB are used; raise ledger.budget or shorten ledger.retention"
         free_mb, least_mb = event.disk_free_bytes // 1_000_000, event.disk_least_bytes // 1_000_000
-        is_short = event.disk_free_bytes < event.disk_least_bytes * (3 if self._alarms.is_active("disk-filling", "ledger") else 2)
+        is_short = event.disk_free_bytes < event.disk_least_bytes * (3 if was_short else 2) or _ends_soon(self._disk, was_short)
         short = f"the file system of the ledger has {free_mb} MB free; below {least_mb} MB only billing is written"
         return [
-            *self._alarms.set("ledger-filling", "ledger", is_full, words, now),
-            *self._alarms.set("disk-filling", "ledger", is_short, short, now),
+            *self._alarms.set("ledger-filling", "ledger", is_full, words + _forecast(self._budget), now),
+            *self._alarms.set("disk-filling", "ledger", is_short, short + _forecast(self._disk), now),
         ]
 
     @staticmethod
@@ -99,3 +108,13 @@ class Housekeeping:
 
     def access_checked(self, event: AccessChecked, now: Instant) -> list[Decision]:
         return self._alarms.set("broker-access", "uplink", bool(event.problem), event.problem, now)
+
+
+def _ends_soon(trend: Trend, is_told: bool) -> bool:
+    days = trend.days_left
+    return days is not None and days < (SOON_DAYS + 10 if is_told else SOON_DAYS)
+
+
+def _forecast(trend: Trend) -> str:
+    days = trend.days_left
+    return "" if days is None else f"; {trend.used_per_day // 1_000_000} MB a day, at that rate {days} days are left"

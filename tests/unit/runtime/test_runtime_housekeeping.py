@@ -71,3 +71,21 @@ def test_a_filling_disk_is_told_before_telemetry_stops() -> None:
     for free, is_told in ((10, False), (5, False), (4, True), (5, True), (6, True), (8, False)):
         site.put(RoomMeasured(1, GB, free * GB // 10, GB // 4))
         assert ("disk-filling" in kinds(site)) is is_told, free
+
+
+def test_a_disk_that_fills_is_told_a_month_ahead_with_the_days_left() -> None:
+    site = Bench(plant("A"))
+    per_day, free = 300_000_000, 12 * GB
+    told_at_days = None
+    for day in range(40):
+        site.wait(86_400)
+        free -= per_day
+        site.put(RoomMeasured(1, 4 * GB, free, GB // 4))
+        if "disk-filling" in kinds(site):
+            told_at_days = day
+            break
+    assert told_at_days is not None
+    assert 27 <= (free - GB // 4) // per_day < 30, "a month before the end"
+    (alarm,) = (alarm for alarm in site.controller.picture(site.now).alarms if alarm.kind == "disk-filling")
+    assert alarm.detail.endswith("; 300 MB a day, at that rate 29 days are left")
+    assert "ledger-filling" not in kinds(site)
