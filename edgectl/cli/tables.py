@@ -48,6 +48,9 @@ def moment(text: str | None) -> str:
     return "-" if text is None else text[:19].replace("T", " ") + "Z"
 
 
+_ROOM = {"ledger": "the ledger's budget", "disk": "the room on the disk"}
+
+
 def status(view: dict[str, Any]) -> RenderableType:
     outbox = view.get("outbox") or {}
     uplink = "connected" if view["uplink_connected"] else f"not connected ({view['uplink_detail']})"
@@ -56,6 +59,7 @@ def status(view: dict[str, Any]) -> RenderableType:
         Text(f"up {seconds(view['uptime_ms'])}, {view['open_session_count']} sessions running"),
         Text(f"backend {uplink}, {outbox.get('backlog_count', '?')} records wait for a receipt"),
     ]
+    head += [Text(f"{_ROOM[one['name']]} lasts {one['days_left']} days") for one in view["room"] if one["days_left"] is not None]
     if not view["store_healthy"]:
         head.append(Text("the disk does not take records", style="bold red"))
     return Group(

@@ -244,6 +244,7 @@ class Controller:
             refused=self._reception.strangers,
             curtailed=self._curtailment.since_start,
             counters=self._counters,
+            room=self._house.room(),
             started=self._started,
             now=now,
         )

@@ -32,6 +32,11 @@ class Trend:
             self._seen.popleft()
 
     @property
+    def left_bytes(self) -> int | None:
+        """None: nobody has looked."""
+        return None if self._newest is None else self._newest[1]
+
+    @property
     def used_per_day(self) -> int:
         """Bytes; 0 while nothing is used up, or not long enough to say."""
         if self._newest is None:

@@ -24,6 +24,7 @@ from edgectl.domain.events import (
 from edgectl.domain.ids import ChargerId
 from edgectl.domain.records import ParkKept, ReceiptKept, ReplayKept, RequeueKept
 from edgectl.domain.time import Instant
+from edgectl.domain.views import RoomView
 
 REPLAY_COUNT = 10_000
 """Records the backend may ask for again at once: a year of a small site."""
@@ -87,6 +88,13 @@ class Housekeeping:
             *self._alarms.set("ledger-filling", "ledger", is_full, words + _forecast(self._budget), now),
             *self._alarms.set("disk-filling", "ledger", is_short, short + _forecast(self._disk), now),
         ]
+
+    def room(self) -> tuple[RoomView, ...]:
+        return tuple(
+            RoomView(name, trend.left_bytes, trend.used_per_day, trend.days_left)
+            for name, trend in (("ledger", self._budget), ("disk", self._disk))
+            if trend.left_bytes is not None
+        )
 
     @staticmethod
     def replay(event: ReplayRequested, now: Instant) -> list[Decision]:

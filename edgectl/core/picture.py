@@ -34,6 +34,7 @@ from edgectl.domain.views import (
     EvseView,
     MeterView,
     RefusedView,
+    RoomView,
     SiteView,
     TargetView,
 )
@@ -61,6 +62,7 @@ def draw_picture(
     curtailed: tuple[CurtailedView, ...],
     about: About,
     counters: Mapping[str, int],
+    room: tuple[RoomView, ...],
     started: Instant,
     now: Instant,
 ) -> SiteView:
@@ -84,6 +86,7 @@ def draw_picture(
         open_session_count=len(sessions.open),
         curtailed=curtailed,
         counters=tuple(sorted(counters.items())),
+        room=room,
     )
 
 

@@ -264,6 +264,19 @@ class CurtailedView:
 
 
 @dataclass(frozen=True, slots=True)
+class RoomView:
+    """Room that records take up, and how long it lasts."""
+
+    name: str
+    """``ledger``: up to its budget; ``disk``: up to where only billing is written."""
+    left_bytes: int
+    used_per_day_bytes: int
+    """At the rate of the last week; 0 while that is not known, or nothing is used up."""
+    days_left: int | None
+    """At that rate; None: no end in sight."""
+
+
+@dataclass(frozen=True, slots=True)
 class SiteView:
     site: str
     name: str
@@ -284,6 +297,8 @@ class SiteView:
     curtailed: tuple[CurtailedView, ...]
     counters: tuple[tuple[str, int], ...]
     """Named counts since start, e.g. ``input_refused_mqtt``; names are stable."""
+    room: tuple[RoomView, ...] = ()
+    """Empty until it was looked at for the first time, a minute after the start."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,17 @@ class SiteCollector(Collector):
                     energy.add_metric(labels, evse.energy_wh * 3600)
         yield from (connected, writes, limit, energy)
 
+    def _room(self) -> Iterable[Metric]:
+        left = GaugeMetricFamily("edgectl_room_left_bytes", "Of the ledger's budget and of its disk.", labels=["of"])
+        used = GaugeMetricFamily("edgectl_room_used_per_day_bytes", "At the rate of the last week.", labels=["of"])
+        ends = GaugeMetricFamily("edgectl_room_left_days", "At that rate; absent while no end is in sight.", labels=["of"])
+        for one in self._view.room:
+            left.add_metric([one.name], one.left_bytes)
+            used.add_metric([one.name], one.used_per_day_bytes)
+            if one.days_left is not None:
+                ends.add_metric([one.name], one.days_left)
+        yield from (left, used, ends)
+
     def _host(self) -> Iterable[Metric]:
         view = self._view
         yield GaugeMetricFamily("edgectl_sessions_open", "Open sessions.", value=view.open_session_count)
@@ -101,6 +112,7 @@ class SiteCollector(Collector):
             "edgectl_uplink_connected", "1 while the broker is connected.", value=float(view.uplink_connected)
         )
         yield GaugeMetricFamily("edgectl_store_healthy", "1 while records can be stored.", value=float(view.store_healthy))
+        yield from self._room()
         if self._health.last_period_age_ms is not None:
             yield GaugeMetricFamily(
                 "edgectl_control_period_age_seconds",

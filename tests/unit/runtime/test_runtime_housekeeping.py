@@ -13,9 +13,11 @@ from support.store_records import NOW, limit
 
 from edgectl.domain.events import RoomMeasured
 from edgectl.domain.time import Instant
+from edgectl.domain.views import Health
 from edgectl.runtime import housekeeping as room
 from edgectl.runtime.housekeeping import Housekeeping
 from edgectl.runtime.inbox import Inbox
+from edgectl.status.metrics import exposition
 
 GB = 1_000_000_000
 
@@ -89,3 +91,8 @@ def test_a_disk_that_fills_is_told_a_month_ahead_with_the_days_left() -> None:
     (alarm,) = (alarm for alarm in site.controller.picture(site.now).alarms if alarm.kind == "disk-filling")
     assert alarm.detail.endswith("; 300 MB a day, at that rate 29 days are left")
     assert "ledger-filling" not in kinds(site)
+    view = site.controller.picture(site.now)
+    assert [(one.name, one.days_left) for one in view.room] == [("ledger", None), ("disk", 29)]
+    lines = exposition(lambda: view, Health(0, True, True, ""), None).decode()
+    assert 'edgectl_room_left_days{of="disk"} 29.0' in lines
+    assert 'edgectl_room_left_days{of="ledger"}' not in lines
