@@ -10,7 +10,7 @@ import resource
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ import zstandard
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from structlog.testing import capture_logs
+from support.access_table import TABLE, USERS
 from support.contract import own_faults
 from support.mosquitto import Mosquitto, free_port
 from support.outbox import EPOCH, ListOutbox
@@ -324,6 +325,30 @@ async def test_the_sample_access_list_lets_each_site_do_its_own_and_nothing_else
         assert neighbour.heard(f"{BASE}billing/session") == []
         assert neighbour.heard(f"{BASE}state/meter/main") == []
         assert site.uplink.counters().get("live_refused", 0) == 0
+
+
+async def test_who_may_write_and_read_where_is_as_the_table_says(tmp_path: Path) -> None:
+    """The list for EMQX is held against the same table (``tests/unit/uplink/test_uplink_acl.py``)."""
+    acl, users = (CONFIG / "mosquitto.acl").read_text(), dict.fromkeys(USERS, "secret")
+    async with Mosquitto(tmp_path, acl=acl, users=users) as broker, AsyncExitStack() as stack:
+        clients = {user: Peer(broker.port, user=(user, "secret"), topic_filter="#") for user in USERS}
+        for client in clients.values():
+            stack.callback(client.close)
+            await until(client.is_ready.is_set, "a client is subscribed")
+        for topic, (writers, _) in TABLE.items():
+            for user, client in clients.items():
+                assert (await client.publish_and_wait(topic, user.encode()) < 0x80) is (user in writers), (user, topic)
+        written = {topic: writers for topic, (writers, _) in TABLE.items() if writers}
+        for topic in written:
+            await until(lambda topic=topic: clients["backend"].heard(topic), f"the backend reads {topic}")
+        last = {"s1": "edgectl/v1/s1/cmd/last", "s2": "edgectl/v1/s2/cmd/last", "backend": "edgectl/v1/s1/cmd/last"}
+        for topic in set(last.values()):
+            assert await clients["backend"].publish_and_wait(topic, b"{}") < 0x80
+        for user, topic in last.items():
+            await until(lambda user=user, topic=topic: clients[user].heard(topic), f"{user} was given all that came before")
+        for topic in written:
+            readers = TABLE[topic][1]
+            assert {user for user, client in clients.items() if client.heard(topic)} == readers, topic
 
 
 async def test_a_record_above_the_brokers_packet_size_is_parked_and_the_next_arrives(tmp_path: Path) -> None:

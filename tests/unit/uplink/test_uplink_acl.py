@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
+from support.access_table import TABLE, USERS
+from support.emqx_acl import allows, parse
 
 from edgectl.uplink.acl import AccessTest
 from edgectl.uplink.topics import Topics
-from hwsim.world.broker import topic_matches
+from edgectl_backend.judging.topics import filters
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
 NEEDED, FOREIGN = "edgectl/v1/s1/billing/probe", "edgectl/v1/s1/receipt/probe"
@@ -44,64 +45,51 @@ def test_a_subscription_that_is_denied_is_news_once() -> None:
 # --- the samples ----------------------------------------------------------------------------------------------------------
 
 
-def emqx_rules() -> list[tuple[str, str | None, str, list[str]]]:
-    """Permission, user, action and topic filters of each line."""
-    text = re.sub(r"%%.*", "", (CONFIG / "emqx.acl").read_text())
-    found = []
-    for line in filter(None, (part.strip() for part in text.split("}."))):
-        permission, rest = re.fullmatch(r"\{(\w+), (.*)", line, re.DOTALL).groups()  # type: ignore[union-attr]
-        user = re.search(r'\{username, "(\w+)"\}', rest)
-        action = re.search(r"\b(publish|subscribe)\b", rest)
-        topics = re.findall(r'"([^"]*/[^"]*)"', rest)
-        found.append((permission, user[1] if user else None, action[1] if action else "all", topics))
-    return found
+RULES = parse((CONFIG / "emqx.acl").read_text())
 
 
-def mosquitto_rules() -> list[tuple[str, str | None, str, list[str]]]:
-    """The same in mosquitto's words."""
-    user: str | None = None
-    found = []
-    for line in (CONFIG / "mosquitto.acl").read_text().splitlines():
-        words = line.split()
-        if not words or words[0].startswith("#"):
-            continue
-        if words[0] == "user":
-            user = words[1]
-            continue
-        action = {"write": "publish", "read": "subscribe"}[words[1]]
-        found.append(("allow", user if words[0] == "topic" else None, action, [words[2].replace("%u", "${username}")]))
-    return found
+@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize("topic", TABLE)
+def test_the_access_list_for_emqx_says_what_the_table_says(user: str, topic: str) -> None:
+    """The table is tried on a real mosquitto with the list for that (``tests/e2e/test_uplink_mosquitto.py``)."""
+    writers, readers = TABLE[topic]
+    assert allows(RULES, user, "publish", topic) is (user in writers)
+    assert allows(RULES, user, "subscribe", topic) is (user in readers)
 
 
-def allows(rules: list[tuple[str, str | None, str, list[str]]], user: str, action: str, topic: str) -> bool:
-    for permission, who, what, filters in rules:
-        if who in {None, user} and what in {"all", action}:
-            wanted = [one.replace("${username}", user) for one in filters]
-            if not filters or any(topic_matches(one, topic) for one in wanted):
-                return permission == "allow"
-    return False
+def test_gateway_and_backend_may_subscribe_by_it_to_what_they_ask_for_and_no_wider() -> None:
+    for topic_filter in Topics("s1").subscriptions:
+        assert allows(RULES, "s1", "subscribe", topic_filter)
+        assert not allows(RULES, "s2", "subscribe", topic_filter)
+    for topic_filter in filters("any"):
+        assert allows(RULES, "backend", "subscribe", topic_filter)
+        assert not allows(RULES, "s1", "subscribe", topic_filter)
+    for topic_filter in ("#", "edgectl/#", "edgectl/v1/#", "edgectl/v1/+/cmd/stop", "edgectl/v1/s1/#"):
+        assert not allows(RULES, "s1", "subscribe", topic_filter), topic_filter
 
 
-@pytest.mark.parametrize("user", ["s1", "s2", "backend", "nobody"])
-@pytest.mark.parametrize("action", ["publish", "subscribe"])
-def test_the_access_list_for_emqx_says_what_that_for_mosquitto_says(user: str, action: str) -> None:
-    """That one is tried on a real broker."""
-    suffixes = [
-        "status",
-        "state/evse/x",
-        "tele/evse",
-        "event/alarm",
-        "billing/session",
-        "cmd-ack/x",
-        "receipt/billing",
-        "cmd/stop",
-    ]
-    topics = [f"edgectl/v1/{site}/{suffix}" for site in ("s1", "s2") for suffix in suffixes]
-    for topic in [*topics, NEEDED, FOREIGN, "edgectl/v2/s1/status", "other"]:
-        assert allows(emqx_rules(), user, action, topic) == allows(mosquitto_rules(), user, action, topic), topic
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{allow, all, publish, ["a"]}', "is missing"),
+        ("{permit, all}.", "no rule"),
+        ('{allow, all, write, ["a"]}.', "no action"),
+        ("{allow, all, publish, []}.", "no topics"),
+        ('{allow, {role, "x"}, publish, ["a"]}.', "nobody"),
+        ('{allow, {username, "x"}}.', "for all"),
+        ("{allow; all}.", "no Erlang term"),
+    ],
+)
+def test_a_line_that_emqx_does_not_know_is_an_error(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        parse(text)
 
 
-def test_a_gateway_may_do_by_the_sample_what_it_asks_the_broker_for() -> None:
-    assert allows(emqx_rules(), "s1", "publish", NEEDED)
-    assert not allows(emqx_rules(), "s1", "publish", FOREIGN)
-    assert not allows(emqx_rules(), "s1", "publish", "edgectl/v1/s2/billing/session")
+def test_the_first_rule_that_fits_decides_and_the_last_one_is_needed() -> None:
+    rules = parse('{deny, {\'or\', [{user, "a"}, {username, {re, "^b"}}]}, all, [{eq, "t/#"}, "x/+"]}. %% words\n{allow, all}.')
+    assert not allows(rules, "a", "publish", "x/1")
+    assert not allows(rules, "bee", "subscribe", "t/#")
+    assert allows(rules, "bee", "subscribe", "t/1")
+    assert allows(rules, "c", "publish", "x/1")
+    with pytest.raises(ValueError, match="no rule fits"):
+        allows(RULES[:-1], "nobody", "publish", "other")
