@@ -40,7 +40,7 @@ def render(ask: select.Ask, site: Site, wanted: Mapping[str, str]) -> Export:
     since, until = _span(wanted, zone)
     try:
         if form == "csv":
-            sessions = select.oldest_first(ask, since, until)
+            sessions = select.oldest_first(ask, since, until, most=select.SESSIONS_MAX)
             return Export("text/csv", sheet.sessions_csv(sessions))
         if form == "ocpi":
             return _ocpi(ask, cdr.seller(site, zone), since, until)

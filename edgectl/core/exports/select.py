@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, tzinfo
 from typing import Final, TypeAlias
 
@@ -24,16 +24,31 @@ class TooManyError(ValueError):
     """More sessions than one export takes."""
 
 
-def oldest_first(ask: Ask, since_utc_ms: UtcMillis | None = None, until_utc_ms: UtcMillis | None = None) -> list[Session]:
-    """Every session that started in the span, by its start."""
-    found: dict[str, Session] = {}
+def oldest_first(
+    ask: Ask,
+    since_utc_ms: UtcMillis | None = None,
+    until_utc_ms: UtcMillis | None = None,
+    *,
+    is_wanted: Callable[[Session], bool] = lambda _: True,
+    most: int | None = None,
+) -> list[Session]:
+    """Every wanted session that started in the span, by its start.
+
+    Raises:
+        TooManyError: as soon as there are more than ``most``; no more are read then.
+    """
+    found: list[Session] = []
+    seen: set[str] = set()
     until = until_utc_ms
     while True:
         step = ask(since_utc_ms, until, STEP)
-        new = [session for session in step if session.id not in found]
-        found |= {session.id: session for session in new}
+        new = [session for session in step if session.id not in seen]
+        found += filter(is_wanted, new)
+        if most is not None and len(found) > most:
+            raise TooManyError(f"more than {most} sessions, the most in one export: ask for a shorter span")
         if len(step) < STEP or not new:
-            return sorted(found.values(), key=lambda session: (session.started_utc_ms, session.id))
+            return sorted(found, key=lambda session: (session.started_utc_ms, session.id))
+        seen.update(session.id for session in new)
         until = step[-1].started_utc_ms + 1  # others may have begun in the same millisecond
 
 
@@ -44,22 +59,15 @@ def ended_between(ask: Ask, since_utc_ms: UtcMillis | None, until_utc_ms: UtcMil
         TooManyError: with what to do about it.
     """
     earliest = None if since_utc_ms is None else since_utc_ms - LONGEST_MS
-    found = sorted(
-        _ended(oldest_first(ask, earliest, until_utc_ms), since_utc_ms, until_utc_ms),
-        key=lambda session: (session.ended_utc_ms or 0, session.id),
-    )
-    if len(found) > SESSIONS_MAX:
-        raise TooManyError(f"{len(found)} sessions; at most {SESSIONS_MAX} in one export: ask for a shorter span")
-    return found
 
-
-def _ended(sessions: list[Session], since_utc_ms: UtcMillis | None, until_utc_ms: UtcMillis | None) -> Iterator[Session]:
-    for session in sessions:
+    def is_wanted(session: Session) -> bool:
         ended = session.ended_utc_ms
         if session.status is not SessionStatus.COMPLETED or ended is None:
-            continue
-        if (since_utc_ms is None or since_utc_ms <= ended) and (until_utc_ms is None or ended < until_utc_ms):
-            yield session
+            return False
+        return (since_utc_ms is None or since_utc_ms <= ended) and (until_utc_ms is None or ended < until_utc_ms)
+
+    found = oldest_first(ask, earliest, until_utc_ms, is_wanted=is_wanted, most=SESSIONS_MAX)
+    return sorted(found, key=lambda session: (session.ended_utc_ms or 0, session.id))
 
 
 def month_span(month: str, zone: tzinfo) -> tuple[UtcMillis, UtcMillis]:
