@@ -53,6 +53,7 @@ def main() -> int:
     crashes.add_argument("--count", type=int, default=2_000)
     crashes.add_argument("--seed", type=int, default=1)
     crashes.add_argument("--store", action="store_true", help="the ledger's process alone, without sockets")
+    crashes.add_argument("--sites", type=int, default=1, metavar="N", help="as many daemons beside each other; one for each core")
     cuts = commands.add_parser("cuts", help="the real ledger after power cuts at recorded moments, un-synced sectors lost")
     cuts.add_argument("--count", type=int, default=1_000)
     cuts.add_argument("--seed", type=int, default=1)
@@ -85,7 +86,9 @@ def main() -> int:
     if arguments.command == "crashes":
         from hwsim.campaigns.crashes import run_crashes, run_store_crashes
 
-        return (run_store_crashes if arguments.store else run_crashes)(arguments.count, arguments.seed)
+        if arguments.store:
+            return run_store_crashes(arguments.count, arguments.seed)
+        return run_crashes(arguments.count, arguments.seed, max(1, arguments.sites))
     if arguments.command == "cuts":
         from hwsim.campaigns.power_cuts import run_cuts
 

@@ -26,6 +26,11 @@ def test_no_death_of_the_daemon_loses_or_doubles_a_session(capfd: pytest.Capture
     assert all(window in said for window in (*DAEMON_WINDOWS, "at random", "while it starts")), said
 
 
+def test_two_daemons_die_beside_each_other_as_often_as_was_asked(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_crashes(9, 6, sites=2) == 0, capfd.readouterr().err
+    assert capfd.readouterr().out.startswith("deaths 9 ")
+
+
 def test_no_death_of_the_store_loses_an_acknowledged_record(capfd: pytest.CaptureFixture[str]) -> None:
     assert run_store_crashes(200, 3) == 0, capfd.readouterr().err
     said = capfd.readouterr().out

@@ -63,26 +63,50 @@ def context() -> ForkServerContext:
 # --- the daemon -----------------------------------------------------------------------------------------------------------
 
 
-def run_crashes(count: int, seed: int) -> int:
-    """Kill the daemon ``count`` times and print what became of it; 1 when something is lost or there twice."""
+def run_crashes(count: int, seed: int, sites: int = 1) -> int:
+    """Kill the daemon ``count`` times and print what became of it; 1 when something is lost or there twice.
+
+    With several ``sites`` as many daemons die beside each other, each on a port, a ledger and a seed of its own.
+    """
     began_s = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        site = CrashSite(Path(folder), random.Random(seed))
+        made = []
+        for number in range(sites):
+            own = Path(folder) / str(number)
+            own.mkdir()
+            made.append(CrashSite(own, random.Random(seed if sites == 1 else f"{seed}/{number}")))
+        shares = [(count + number) // sites for number in range(sites)]
         try:
             with quiet_logs():
-                asyncio.run(site.run(count))
+                asyncio.run(_run_all(made, shares))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what this looks for
             if not isinstance(error, BrokenPromiseError):
                 traceback.print_exc()
-            print(f"seed {seed} after {site.deaths.total()} deaths FAILED: {error}", file=sys.stderr)
-            print(site.log.read_text(errors="replace")[-3_000:] if site.log.exists() else "", file=sys.stderr)
+            for site in made:
+                print(f"seed {seed} after {site.deaths.total()} deaths FAILED: {error}", file=sys.stderr)
+                print(site.log.read_text(errors="replace")[-3_000:] if site.log.exists() else "", file=sys.stderr)
             return 1
-    deaths = ", ".join(f"{name} {number}" for name, number in sorted(site.deaths.items()))
+    total = sum((site.deaths for site in made), Counter[str]())
+    deaths = ", ".join(f"{name} {number}" for name, number in sorted(total.items()))
+    sessions, acknowledged, repeats = (
+        sum(counts)
+        for counts in zip(*((one.session_count, one.acknowledged_count, one.repeat_count) for one in made), strict=True)
+    )
     print(
-        f"deaths {count}  seed {seed}  ({deaths})  sessions {site.session_count}  acknowledged {site.acknowledged_count}"
-        f"  told again {site.repeat_count}  lost 0  doubled 0  {count / max(1e-9, time.perf_counter() - began_s):.1f}/s"
+        f"deaths {total.total()}  seed {seed}  ({deaths})  sessions {sessions}  acknowledged {acknowledged}"
+        f"  told again {repeats}  lost 0  doubled 0  {count / max(1e-9, time.perf_counter() - began_s):.1f}/s"
     )
     return 0
+
+
+async def _run_all(sites: Sequence[CrashSite], shares: Sequence[int]) -> None:
+    runs = [asyncio.create_task(site.run(share)) for site, share in zip(sites, shares, strict=True)]
+    try:
+        await asyncio.gather(*runs)
+    finally:
+        for run in runs:
+            run.cancel()
+        await asyncio.gather(*runs, return_exceptions=True)
 
 
 class CrashSite:
