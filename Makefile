@@ -45,7 +45,7 @@ campaign:
 	@.venv/bin/python -m hwsim meters --transactions 1000000
 	@.venv/bin/python -m hwsim uplink-faults --faults 2000 --records 100000
 	@.venv/bin/python -m hwsim uplink-faults --faults 200 --daemon
-	@.venv/bin/python -m hwsim crashes --count 2000
+	@.venv/bin/python -m hwsim crashes --count 2000 --sites 2
 	@.venv/bin/python -m hwsim cuts --count 1000
 
 # Versions younger than a week are passed over: most bad releases are found out by then.
