@@ -10,7 +10,21 @@ from pathlib import Path
 
 from benchmarks.report import CheckFailedError, describe_machine, machine
 
-ALL = ("allocation", "quality", "ocpp", "server", "storm", "flood", "replay", "reaction", "meters", "backend", "ledger", "uplink")
+ALL = (
+    "allocation",
+    "quality",
+    "ocpp",
+    "server",
+    "storm",
+    "flood",
+    "replay",
+    "reaction",
+    "meters",
+    "backend",
+    "ledger",
+    "uplink",
+    "offline",
+)
 
 
 def main() -> int:

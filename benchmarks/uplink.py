@@ -96,10 +96,10 @@ def session(number: int, *, is_signed: bool = False) -> Session:
 class Gateway:
     """The uplink on a real ledger; receipts are kept as the core would keep them."""
 
-    def __init__(self, folder: Path, port: int, clock: SystemClock, records: int) -> None:
+    def __init__(self, folder: Path, port: int, clock: SystemClock, records: int, *, is_packed: bool = False) -> None:
         self._clock = clock
         self.ledger = Ledger(folder / "ledger.db", site=SITE, new_epoch=lambda: "e" * 32, now=clock.now())
-        settings = MqttSettings("127.0.0.1", port, is_tls=False)
+        settings = MqttSettings("127.0.0.1", port, is_tls=False, packs_telemetry=is_packed, packs_billing=is_packed)
         self._wanted = records
         self.has_all = asyncio.Event()
         """Every record has its receipt, and the ledger has let go of it."""
@@ -167,7 +167,7 @@ async def catch_up(folder: Path, records: int, rounds: int, round_trip_s: float 
     wire.delay_s = round_trip_s / 2
     try:
         await wire.start()
-        await _listens(port)
+        await listens(port)
         command = [sys.executable, "-m", "benchmarks.servers.receipts", str(port)]
         backend = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)  # noqa: ASYNC220 - before anything is timed
         if backend.stdout is None or not await asyncio.wait_for(asyncio.to_thread(backend.stdout.readline), START_S):
@@ -188,7 +188,7 @@ async def catch_up(folder: Path, records: int, rounds: int, round_trip_s: float 
             backend.stdout.close()
 
 
-async def _listens(port: int) -> None:
+async def listens(port: int) -> None:
     async with asyncio.timeout(START_S):
         while True:
             try:
@@ -221,8 +221,8 @@ def session_bytes(*, is_signed: bool) -> tuple[int, int]:
     return on_wire(row, is_packed=False), on_wire(row, is_packed=True)
 
 
-def telemetry_bytes(seed: int) -> tuple[int, int, int]:
-    """Rows of a block of five minutes of 20 charging EVSEs; its bytes on the wire plain and packed."""
+def telemetry_body(seed: int) -> dict[str, object]:
+    """A block of five minutes of 20 charging EVSEs."""
     source = random.Random(seed)
     columns: dict[str, list[int | None]] = {}
     thing, offset_ms = [], []
@@ -241,12 +241,18 @@ def telemetry_bytes(seed: int) -> tuple[int, int, int]:
                 columns.setdefault(name, []).append(value)
             thing.append(evse)
             offset_ms.append(10_000 * step)
-    body: dict[str, object] = {
+    return {
         "things": [f"CP-A-{evse:02d}/1" for evse in range(EVSES)],
         "thing": thing,
         "offset_ms": offset_ms,
         "columns": columns,
     }
+
+
+def telemetry_bytes(seed: int) -> tuple[int, int, int]:
+    """Rows of such a block; its bytes on the wire plain and packed."""
+    body = telemetry_body(seed)
+    thing = list(range(30 * EVSES))
     with tempfile.TemporaryDirectory() as name:
         clock = SystemClock()
         ledger = Ledger(Path(name) / "ledger.db", site=SITE, new_epoch=lambda: "e" * 32, now=clock.now())

@@ -12,12 +12,14 @@ import sys
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from edgectl_backend.judging.unpacking import unpacked
+
 BASE = "edgectl/v1/bench/"
 
 
 def main() -> None:
     client = mqtt.Client(CallbackAPIVersion.VERSION2, "receipts", protocol=mqtt.MQTTv5)
-    client.on_connect = lambda one, *_: one.subscribe(f"{BASE}billing/session", 1)
+    client.on_connect = lambda one, *_: one.subscribe([(f"{BASE}billing/session", 1), (f"{BASE}tele/+", 1)])
     client.on_subscribe = lambda *_: print("subscribed", flush=True)
     client.on_message = _heard
     client.connect("127.0.0.1", int(sys.argv[1]))
@@ -25,9 +27,10 @@ def main() -> None:
 
 
 def _heard(client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
-    bill = json.loads(message.payload)
-    receipt = {"epoch": bill["epoch"], "acked": [{"record_id": bill["record_id"], "rev": bill["rev"]}]}
-    client.publish(f"{BASE}receipt/billing", json.dumps(receipt), qos=1)
+    record = json.loads(unpacked(message.payload, 1 << 24))
+    receipt = {"epoch": record["epoch"], "acked": [{"record_id": record["record_id"], "rev": record["rev"]}]}
+    stream = "telemetry" if "/tele/" in message.topic else "billing"
+    client.publish(f"{BASE}receipt/{stream}", json.dumps(receipt), qos=1)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import backend, flood, ledger, meters, reaction, replay, report, server, storm, uplink, wire
+from benchmarks import backend, flood, ledger, meters, offline, reaction, replay, report, server, storm, uplink, wire
 from benchmarks.daemon import names, site_text
 from edgectl.config.loading import check_text
 
@@ -131,6 +131,16 @@ async def test_records_that_are_not_in_the_database_fail_the_backend_benchmark()
 
     with pytest.raises(report.CheckFailedError, match="0 of 3 receipted records"):
         await backend.check(Empty(), backend.records_of("x", 3), is_plain=False)  # type: ignore[arg-type]
+
+
+@slow
+@pytest.mark.own_payloads
+def test_the_benchmark_of_days_without_a_link_runs() -> None:
+    found = offline.run(days=0.1)
+    assert (found["blocks"], found["bills"]) == (29, 12)
+    assert 0 < found["telemetry_bytes"] < found["ledger_bytes"]
+    assert found["bills_s"] <= found["all_s"]
+    assert found["state_age_p99_s"] > 0
 
 
 @slow
