@@ -178,7 +178,8 @@ class Balancing:
         self.reserved = self.book.reserves(now)
         for evse, vehicle in self.vehicles.items():
             limit = self.limits[evse]
-            vehicle.watch(limit.commanded_ma, limit.changed_mono_ms, now)
+            if not limit.is_understated:
+                vehicle.watch(limit.commanded_ma, limit.changed_mono_ms, now)
             self.wakings[evse].watch(vehicle, limit, now)
         climbed = self.containment.climb(now)
         capacities = self.book.capacities(self.circuits, self.reserved, now)

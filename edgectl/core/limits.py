@@ -75,6 +75,8 @@ class EvseLimit:
     """False: the fallback is known not to hold, or was never confirmed, so without a limit of ours nothing binds it."""
     is_drilled: bool = False
     """A drill tells it its limits, and it may make of them what it likes."""
+    is_understated: bool = False
+    """It was told in watts for one phase, as its vehicle had not shown yet that it takes more: it may not use all of that."""
     is_exceeded: bool = False
     """The vehicle's last report after it had time to follow shows more than it was told."""
     commanded: Order | None = None

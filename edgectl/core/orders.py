@@ -19,7 +19,7 @@ from edgectl.core.room import Room
 from edgectl.core.vehicles import SETTLE_MS, Vehicle
 from edgectl.domain.decisions import Decision, ProfileStyle, SetLimit
 from edgectl.domain.ids import ChargerId, EvseId
-from edgectl.domain.quirks import ProfilePurpose, Quirks
+from edgectl.domain.quirks import ProfilePurpose, Quirks, RateUnit
 from edgectl.domain.reasons import Authority, Cause, Reason
 from edgectl.domain.site import Charger, PowerKind, Site
 from edgectl.domain.time import Instant
@@ -94,7 +94,8 @@ class Orders:
             limit.waiting = Cause.SETTLING
             return None
         if not is_first:
-            has_lasted = now.mono_ms - limit.raise_wanted_since_mono_ms >= balancing.raise_after_ms
+            asks_again = self._vehicles[share.evse].asks_again(now)
+            has_lasted = asks_again or now.mono_ms - limit.raise_wanted_since_mono_ms >= balancing.raise_after_ms
             is_busy = self.writes[share.evse.charger].last_hour_count(now) >= BUSY_COUNT * limit.charger.evse_count
             rest_ms = max(balancing.dead_time_ms, limit.quirks.write_interval_ms, BUSY_REST_MS if is_busy else 0)
             is_rested = now.mono_ms - limit.changed_mono_ms >= rest_ms
@@ -124,6 +125,9 @@ class Orders:
     def repeated(self, evse: EvseId, now: Instant, *, is_due: bool) -> SetLimit | None:
         """Renew a lease at half life, try again what was not accepted, or tell it in another way."""
         limit = self._limits[evse]
+        if limit.commanded is not None and limit.is_understated and self._vehicles[evse].has_shown_phases:
+            limit.changed_mono_ms = now.mono_ms  # only now may it take all of what it was given
+            is_due = True
         if limit.commanded is None or not (is_due or limit.needs_repeat(self.site.balancing.lease_ms, now)):
             return None
         return self._order(limit, limit.commanded.limit_ma, limit.commanded.reason, now)
@@ -167,6 +171,8 @@ class Orders:
         order = Order(self._order_number, on_grid_ma, now.mono_ms, now.mono_ms + lease_ms, reason)
         limit.note_order(order, steady_ma(limit, vehicle, now))
         limit.raise_wanted_since_mono_ms = None
+        is_in_watts = charger.kind is PowerKind.AC and quirks.unit is RateUnit.WATTS
+        limit.is_understated = is_in_watts and len(charger.phases) > 1 and not vehicle.has_shown_phases
         session = self._book.sessions.at(limit.evse)
         return SetLimit(
             evse=limit.evse,

@@ -17,9 +17,11 @@ SETTLE_MS: Millis = 8_000
 """After a new limit a vehicle may take 5 s to follow (IEC 61851-1), and the meter up to 3 s to show it."""
 UNUSED_MA: MilliAmps = 3_000
 """Less drawn than offered by more than this ..."""
-UNUSED_AFTER_MS: Millis = 30_000
+UNUSED_AFTER_MS: Millis = 15_000
 """... for this long: the difference is released to others, but for a small reserve that shows when it wants more."""
 RESERVE_MA: MilliAmps = 2_000
+ASKS_MS: Millis = 30_000
+"""Who takes up his reserve is raised for so long as soon as others have confirmed that they give back what he had left them."""
 DRAWING_MA: MilliAmps = 1_000
 """Above this a vehicle is charging; below lie standby and measuring noise."""
 
@@ -44,6 +46,8 @@ class Vehicle:
     unused_since_mono_ms: Millis | None = None
     wanted_ma: MilliAmps | None = None
     """A cap learned from what it draws; None while it may want everything."""
+    asked_mono_ms: Millis | None = None
+    """When it last took up its reserve."""
     has_shown_phases: bool = False
     """Real current on named phases has been seen, twice in a row."""
     _narrow_count: int = 0
@@ -131,6 +135,10 @@ class Vehicle:
             return self.current_ma.largest >= DRAWING_MA
         return self.power_w is not None and self.power_w >= 200
 
+    def asks_again(self, now: Instant) -> bool:
+        """It has just shown that it wants more than it was left with."""
+        return self.asked_mono_ms is not None and now.mono_ms - self.asked_mono_ms < ASKS_MS
+
     @property
     def is_satisfied(self) -> bool:
         """The vehicle itself has paused: nothing is wanted now."""
@@ -148,6 +156,8 @@ class Vehicle:
         if largest_ma >= commanded_ma - DRAWING_MA:
             # It takes what it gets: it may want more.
             self.unused_since_mono_ms = None
+            if self.wanted_ma is not None:
+                self.asked_mono_ms = now.mono_ms
             self.wanted_ma = None
         elif largest_ma < commanded_ma - UNUSED_MA:
             if self.unused_since_mono_ms is None:
