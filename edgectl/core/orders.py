@@ -74,7 +74,9 @@ class Orders:
         drawn_ma = self._vehicles[evse].drawn_ma(now)
         limit = self._limits[evse]
         is_settled = now.mono_ms - limit.changed_mono_ms >= SETTLE_MS
-        return limit.worst_ma(now, drawn_ma.largest if drawn_ma is not None and is_settled else None)
+        worst_ma = limit.worst_ma(now, drawn_ma.largest if drawn_ma is not None and is_settled else None)
+        # What was refused is told again, perhaps in this very step: nobody may have had its room meanwhile.
+        return worst_ma if limit.commanded is None else max(worst_ma, limit.commanded.limit_ma)
 
     def raised(self, demand: Demand, share: Share, room: Room, free: list[MilliAmps], now: Instant) -> SetLimit | None:
         limit = self._limits[share.evse]

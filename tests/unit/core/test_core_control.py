@@ -140,6 +140,21 @@ def test_an_order_nobody_answered_stays_reserved_however_many_follow() -> None:
     assert limit.worst_ma(Instant(262_000, NOON_UTC_MS), None) == 8_000
 
 
+def test_the_room_of_a_refused_order_is_nobody_elses() -> None:
+    """It is told again within seconds; whoever had been given its room meanwhile would be too much then."""
+    bench = Bench(plant("A", "B", limit_a=50))
+    bench.boot("A", "B")
+    bench.meter(10)
+    bench.answers_limits = False
+    bench.start("A")
+    order = bench.orders[EvseId(ChargerId("A"), 1)]
+    assert order.limit_ma == 32_000
+    bench.put(LimitAnswered(ChargerId("A"), 1, order.order_number, Outcome.REJECTED))
+    bench.wait(1)
+    bench.start("B")
+    assert 10 + bench.limit_a("A") + bench.limit_a("B") <= 50
+
+
 def test_three_refusals_raise_an_alarm_and_acceptance_ends_it() -> None:
     bench = running("A", limit_a=60)
     bench.answers_limits = False
