@@ -2,7 +2,7 @@
 
 Energy is shown as a part of the optimum: what a linear program gives that knows the whole day in advance. *Blind* is our
 share-out as on most OCPP 1.6 sites, where nobody says how much is wanted or until when; *blind, 2 h* the same
-with turns of two hours instead of 15 minutes, *leaving* is told both. Every rule sees
+with turns of two hours instead of 15 minutes, *leaving* is told both and plans with HiGHS. Every rule sees
 the same: who is plugged in, his phases, what he draws; those that sort by departure or laxity know departures and energies.
 """
 

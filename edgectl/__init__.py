@@ -6,7 +6,7 @@ The map of the house, from the inside out:
 - ``core``     decides; touches no clock, socket, file or random number
 - ``ports``    what the runtime needs from the outside, as protocols
 - ``runtime``  the one loop: event in, decisions carried out
-- ``ocpp``, ``meters``, ``uplink``, ``store``, ``status``, ``config``: the edges, one adapter each
+- ``ocpp``, ``meters``, ``uplink``, ``store``, ``status``, ``config``, ``solver``: the edges, one adapter each
 - ``app``      composes everything; ``cli`` is the door for people
 
 Start reading at ``domain/events.py`` and ``core/controller.py``.
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from edgectl.core.sharing import PluggedIn as PluggedIn
     from edgectl.core.sharing import share_out as allocate
     from edgectl.domain.site import Site
+    from edgectl.solver.highs import solve as solve
 
 __version__ = "0.1.0"
-__all__ = ["Allocation", "Limit", "PluggedIn", "__version__", "allocate", "load_site"]
+__all__ = ["Allocation", "Limit", "PluggedIn", "__version__", "allocate", "load_site", "solve"]
 
 _IN_SHARING = {"Allocation": "Allocation", "Limit": "Limit", "PluggedIn": "PluggedIn", "allocate": "share_out"}
 
@@ -56,4 +57,8 @@ def __getattr__(name: str) -> Any:
         import edgectl.core.sharing
 
         return getattr(edgectl.core.sharing, _IN_SHARING[name])
+    if name == "solve":
+        import edgectl.solver.highs
+
+        return edgectl.solver.highs.solve
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -34,7 +34,7 @@ from edgectl.domain.units import Millis
 from edgectl.domain.views import SiteView
 from edgectl.meters import SiteMeters, model_names, read_plan
 from edgectl.ocpp import OcppServer
-from edgectl.ports import Clock, FaultHook, IdSource, Memory, MeterReaders, SiteStore, no_fault
+from edgectl.ports import Clock, FaultHook, IdSource, Memory, MeterReaders, SiteStore, Solver, no_fault
 from edgectl.runtime.actions import ActionDesk
 from edgectl.runtime.clock import RandomIds, SystemClock, is_clock_synchronised
 from edgectl.runtime.engine import Engine, Trace
@@ -44,6 +44,7 @@ from edgectl.runtime.inbox import Inbox
 from edgectl.runtime.logs import configure_logs
 from edgectl.runtime.notify import SystemdNotifier
 from edgectl.runtime.supervisor import Supervisor
+from edgectl.solver import SolverThread
 from edgectl.status import StatusServer
 from edgectl.store import Ledger, Signer, StateMemory, TakenIn, unsalvaged
 from edgectl.uplink import MqttTransport, PahoTransport, Uplink
@@ -80,6 +81,7 @@ class Parts:
     meters: Callable[..., MeterReaders] = SiteMeters
     boot_id: str = field(default_factory=lambda: secrets.token_hex(8))
     is_clock_synchronised: Callable[[], bool] = is_clock_synchronised
+    solver: Callable[[Inbox], Solver] = SolverThread
     machine_boot: str = ""
     """Names the start of the machine, whose monotonic clock goes on through a restart of the daemon; empty: not known."""
     socket_path: Path | None = None
@@ -134,6 +136,7 @@ class Daemon:
             site_root=self._site_root,
             serial_of=self.controller.serial_of,
         )
+        self._solver = parts.solver(self.inbox)
         self.uplink = self._make_uplink(settings)
         self.meters = self._make_meters(settings)
         self.engine = Engine(
@@ -145,6 +148,7 @@ class Daemon:
             publisher=self.uplink,
             memory=parts.memory,
             authority=self._authority or _NoAuthority(self.inbox),
+            solver=self._solver,
             actions=self.actions,
             health=self.health,
             trace=parts.trace,
@@ -279,6 +283,7 @@ class Daemon:
         await self.engine.drain(1_000)
         await self.ocpp.stop()
         await self.uplink.stop()
+        self._solver.close()
         if self._supervisor is not None:
             await self._supervisor.stop_all()
         await self.status.stop()

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
-from edgectl.domain.decisions import ActionAnswered, Ask, InstallFallback, PublishState, Reply, SetLimit, SignCertificate
+from edgectl.domain.decisions import ActionAnswered, Ask, InstallFallback, PublishState, Reply, SetLimit, SignCertificate, Solve
 from edgectl.domain.events import Event
 from edgectl.domain.ids import ChargerId, EvseId, SessionId
 from edgectl.domain.records import Curtailment, Excursion, LimitKept, Record, Restored, Session
@@ -167,6 +167,15 @@ class Memory(Protocol):
 
     def recall(self, kind: str) -> dict[str, dict[str, object]]:
         """Everything remembered of a kind, by key."""
+
+    def close(self) -> None: ...
+
+
+class Solver(Protocol):
+    """Works out what the look-ahead asks."""
+
+    def solve(self, request: Solve) -> None:
+        """Returns at once; the answer comes as ``Solved``, also when there is none."""
 
     def close(self) -> None: ...
 

@@ -123,8 +123,8 @@ def ours(*, knows_departures: bool, turn_min: int = 15) -> Rule:
             )
             for one in here
         ]
-        before[0] = edgectl.allocate(site, vehicles, slot * SLOT_MIN * 60_000, before[0])
-        limits = before[0].limits
+        found = edgectl.allocate(site, vehicles, slot * SLOT_MIN * 60_000, before[0], solve=edgectl.solve)
+        before[0], limits = found, found.limits
         return {one.visit.number: limits[one.visit.evse].current_ma for one in here}
 
     return rule

@@ -22,7 +22,8 @@ decisions on a laptop, in a simulated year and in a log replayed from a customer
 - ``waking``        vehicles that sleep through the end of a pause; ``ramp`` the minutes after a blackout
 - ``external``      limits from outside: ``standing`` one and its end, ``inputs`` contacts and registers, ``arbiter`` who wins
 - ``turns``         who waits when not every minimum fits; ``departures`` who must leave when, with how much
-- ``policy``        from wishes to claims; ``lookahead`` the plan that says what must be given now
+- ``policy``        from wishes to claims; ``lookahead`` the plan that says what must be given now,
+                  ``foresight`` the same as a linear programme for a solver outside
 - ``history``       limits and their reasons, kept for ``why --at``
 - ``allocation``    one pure function: claims and capacities to currents
 - ``sharing``       the share-out as one call for simulators

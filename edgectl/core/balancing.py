@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from edgectl.core.allocation import Capacity, Claim, Share, allocate
 from edgectl.core.authorization import Authorization
@@ -16,19 +17,21 @@ from edgectl.core.departures import Departures, Outlook
 from edgectl.core.doubts import Doubts
 from edgectl.core.explaining import Reasons
 from edgectl.core.external import ExternalLimits
+from edgectl.core.foresight import Question
 from edgectl.core.limits import EvseLimit
 from edgectl.core.lookahead import EVERY_MS, Plan
 from edgectl.core.meters import Meters
 from edgectl.core.orders import Orders
-from edgectl.core.policy import Wish, claim_all, look_ahead
+from edgectl.core.policy import Wish, claim_all, foresee, look_ahead
 from edgectl.core.ramp import Ramp
 from edgectl.core.room import Room
 from edgectl.core.sessions import Sessions
 from edgectl.core.turns import Turns
 from edgectl.core.vehicles import SETTLE_MS, Vehicle
 from edgectl.core.waking import Waking
-from edgectl.domain.decisions import Decision, Keep
+from edgectl.domain.decisions import Decision, Keep, Solve
 from edgectl.domain.errors import invariant
+from edgectl.domain.events import Solved
 from edgectl.domain.external import charger_place
 from edgectl.domain.ids import ChargerId, CircuitId, EvseId
 from edgectl.domain.phases import Phases
@@ -38,6 +41,10 @@ from edgectl.domain.site import Site, Strategy
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis
 
+_T = TypeVar("_T")
+
+ANSWER_MS: Millis = 10_000
+"""A solver that has not answered by then does not count any more."""
 VOLTAGE_LEAST_PERMILLE = 850
 VOLTAGE_MOST_PERMILLE = 1_150
 """Beyond 15 % below or above the nominal voltage a reading is not believed to go on (EN 50160 allows 10 %)."""
@@ -77,6 +84,9 @@ class Balancing:
         self.plan: Plan | None = None
         self.plan_failed_count = 0
         self._planned_mono_ms: Millis | None = None
+        self._asked: tuple[int, Question] | None = None
+        """What the solver has been asked and not answered yet."""
+        self._asked_count = 0
         self.containment = Containment(sessions, self.limits, self.vehicles)
         self.wakings: dict[EvseId, Waking] = {}
         self.book.wakings = self.wakings
@@ -141,7 +151,8 @@ class Balancing:
 
     def plan_anew(self) -> None:
         """Somebody has come or gone, or wants something else: the plan is for others."""
-        self.plan = None
+        if self.plan is not None and not self.plan.is_whole:
+            self.plan = None
         self._planned_mono_ms = None
 
     def _resume(self, session: Session, now: Instant) -> None:
@@ -204,8 +215,8 @@ class Balancing:
         repeated = [order for evse in led if (order := self.orders.repeated(evse, now, is_due=evse in climbed))]
         kept = [Keep(LimitKept(order.evse, order.limit_ma, order.reason, now.utc_ms)) for order in (*lowered, *raised)]
         stops = self.containment.stop_hopeless(room, now)
-        self._look_ahead(asked, claimed.claims, capacities, now)
-        return [*lowered, *repeated, *raised, *stops, *kept]
+        planning = self._look_ahead(asked, claimed.claims, capacities, now)
+        return [*lowered, *repeated, *raised, *stops, *planning, *kept]
 
     @property
     def awaits_confirmation(self) -> bool:
@@ -231,20 +242,50 @@ class Balancing:
 
     def _look_ahead(
         self, wishes: Sequence[Wish], claims: Mapping[EvseId, Claim], capacities: Sequence[Capacity], now: Instant
-    ) -> None:
+    ) -> list[Decision]:
         """Make the plan the next steps use, when it is due. Without one the even current until a departure is what it needs."""
         if self.site.balancing.strategy is not Strategy.DEPARTURE:
-            self.plan = None
-            return
-        if self._planned_mono_ms is not None and now.mono_ms - self._planned_mono_ms < EVERY_MS:
-            return
-        self._planned_mono_ms = now.mono_ms
-        try:
-            self.plan = look_ahead(wishes, claims, capacities, self.site.voltage_mv)
-        except (ArithmeticError, LookupError, TypeError, ValueError):
-            # A bug in what is never needed must not cost what is: counted and shown, and the share-out goes on without.
-            self.plan = None
+            self.plan = self._asked = None
+            return []
+        since_ms = None if self._planned_mono_ms is None else now.mono_ms - self._planned_mono_ms
+        if self._asked is not None and since_ms is not None and since_ms >= ANSWER_MS:
+            self._asked = None
             self.plan_failed_count += 1
+            self._plan_simply(wishes, claims, capacities)
+            return []
+        if since_ms is not None and since_ms < EVERY_MS:
+            return []
+        self._planned_mono_ms = now.mono_ms
+        self._asked = None
+        question = self._unless_broken(lambda: foresee(wishes, claims, capacities, self.site.voltage_mv, self.turns, now.mono_ms))
+        if question is None or self.plan is None:
+            self._plan_simply(wishes, claims, capacities)
+        if question is None:
+            return []
+        self._asked_count += 1
+        self._asked = self._asked_count, question
+        return [Solve(self._asked_count, question.programme)]
+
+    def _plan_simply(self, wishes: Sequence[Wish], claims: Mapping[EvseId, Claim], capacities: Sequence[Capacity]) -> None:
+        self.plan = self._unless_broken(lambda: look_ahead(wishes, claims, capacities, self.site.voltage_mv))
+
+    def solved(self, event: Solved) -> None:
+        """The solver's answer: the plan from the next step on. One that came too late is for others."""
+        if self._asked is None or self._asked[0] != event.number:
+            return
+        question, values = self._asked[1], event.values
+        self._asked = None
+        if values is None:
+            self.plan_failed_count += 1
+        self.plan = None if values is None else self._unless_broken(lambda: question.read(values))
+
+    def _unless_broken(self, work: Callable[[], _T | None]) -> _T | None:
+        """A bug in what is never needed must not cost what is: counted and shown, and the share-out goes on without."""
+        try:
+            return work()
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            self.plan_failed_count += 1
+            return None
 
     def _crowded(self, room: Room, now: Instant) -> set[EvseId]:
         """EVSEs on a conductor where what is commanded no longer fits, with half the margin used up."""

@@ -76,6 +76,7 @@ from edgectl.domain.events import (
     RoomMeasured,
     SchedulePulled,
     SiteReloaded,
+    Solved,
     StatusReported,
     StoreChanged,
     TariffsGiven,
@@ -205,6 +206,7 @@ class Controller:
             InputRefused: self._house.input_refused,
             Tick: self._on_tick,
             SiteReloaded: self._on_reloaded,
+            Solved: self._on_solved,
             StoreChanged: self._house.store_changed,
             LedgerReplaced: self._house.ledger_replaced,
             RoomMeasured: self._house.room_measured,
@@ -484,6 +486,10 @@ class Controller:
     def _on_tariffs(self, event: TariffsGiven, now: Instant) -> list[Decision]:
         is_news, decisions = self._managed.tariffs_given(event, self._file_site, now)
         return [*decisions, *(self._reload(now) if is_news else [])]
+
+    def _on_solved(self, event: Solved, _now: Instant) -> list[Decision]:
+        self._balancing.solved(event)
+        return []
 
     def _on_reloaded(self, event: SiteReloaded, now: Instant) -> list[Decision]:
         self._file_site = event.site

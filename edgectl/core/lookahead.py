@@ -48,8 +48,12 @@ class Plan:
 
     need_ma: dict[EvseId, MilliAmps]
     """The least current now with which nothing is lost later; 0 where all of it fits later."""
-    short: frozenset[EvseId]
+    short: frozenset[EvseId] = frozenset()
     """Will not have all of their energy, so that as many others as possible have theirs."""
+    waiting: frozenset[EvseId] = frozenset()
+    """Do not charge now, for the good of all."""
+    is_whole: bool = False
+    """Everybody who charges is in ``need_ma``, with all he should have now and not only what he must."""
 
 
 def slots_ms(horizon_ms: Millis) -> list[tuple[Millis, Millis]]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from edgectl.core import foresight
 from edgectl.core.allocation import PERMILLE, Capacity, Claim, counts_in
-from edgectl.core.departures import Outlook, milliwatts_per_ma, outlook
+from edgectl.core.departures import GUARD_MS, Outlook, milliwatts_per_ma, outlook
+from edgectl.core.foresight import Question, Stand
 from edgectl.core.lookahead import Job, Plan, plan
 from edgectl.core.turns import Turns
 from edgectl.domain.ids import CircuitId, EvseId
@@ -21,6 +23,8 @@ WEIGHT_MAX = 100
 NEED_PART_MA: MilliAmps = 330
 """A weight of 1 stands for so much: what vehicles can take, 32 A, for ``WEIGHT_MAX``."""
 BLIND_NEED_MA: MilliAmps = 6_000
+DONE_MS: Millis = 3_600_000
+"""Who goes on beyond his target is planned for this long, at his minimum."""
 VOLTAGE_STEP_PERMILLE = 5
 """A voltage that trembles moves nobody's limit."""
 
@@ -82,11 +86,15 @@ def claim_all(
         if not wish.keeps_going and not wish.is_first and turns.is_resting(wish.evse, mono_ms):
             resting.add(wish.evse)
             max_ma = 0
+        is_planned = ahead is not None and ahead.is_whole
+        if ahead is not None and is_planned and _must_wait(wish, ahead):
+            resting.add(wish.evse)
+            max_ma = 0
         seen = _outlook(wish, claim, reach, site) if site.balancing.strategy is Strategy.DEPARTURE else None
         if seen is not None:
             outlooks[wish.evse] = seen
         is_short = wish.evse in short
-        is_pressing = seen is not None and seen.is_pressing and not is_short
+        is_pressing = seen is not None and seen.is_pressing and not is_short and not is_planned
         need_ma = 0
         if seen is not None:
             planned_ma = ahead.need_ma.get(wish.evse, 0) if ahead is not None else 0
@@ -101,6 +109,13 @@ def claim_all(
             is_pressing=is_pressing,
         )
     return Claimed(claims, outlooks, frozenset(resting))
+
+
+def _must_wait(wish: Wish, ahead: Plan) -> bool:
+    """A plan for all says so, or does not know it yet: the next one is on its way."""
+    if wish.keeps_going or wish.is_first or wish.is_satisfied:
+        return False
+    return wish.evse in ahead.waiting or wish.evse not in ahead.need_ma
 
 
 def _bare(wish: Wish, voltages_permille: tuple[int, int]) -> Claim:
@@ -219,3 +234,37 @@ def look_ahead(
     # Soft limits give way to a departure: who is in time without them is not short, but pressing, once he is late within them.
     broken = plan(jobs, hard)
     return found if broken is None else Plan(found.need_ma, broken.short)
+
+
+def foresee(
+    wishes: Sequence[Wish],
+    claims: Mapping[EvseId, Claim],
+    capacities: Sequence[Capacity],
+    voltage_mv: MilliVolts,
+    turns: Turns,
+    mono_ms: Millis,
+) -> Question | None:
+    """What to ask a solver; None where somebody who charges has not said how much and until when, where a soft limit stands, or
+    where there is nothing to decide."""
+    if any(capacity.is_soft for capacity in capacities):
+        return None
+    jobs = []
+    for wish in wishes:
+        if wish.is_satisfied:
+            continue
+        if wish.remaining_wh is None or wish.left_ms is None:
+            return None
+        claim = claims[wish.evse]
+        is_done = wish.remaining_wh <= 0 or wish.left_ms <= 0
+        charge_ma_s = max(1, wish.remaining_wh) * 3_600_000 // milliwatts_per_ma(voltage_mv, len(wish.phases))
+        stand = Stand(
+            is_running=turns.is_running(wish.evse),
+            stays=wish.is_first or turns.keeps_running(wish.evse, mono_ms) or (wish.keeps_going and turns.is_running(wish.evse)),
+            may_start=wish.keeps_going or wish.is_first or not turns.is_resting(wish.evse, mono_ms),
+            owed_ma_s=turns.owed_ma_s(wish.evse),
+            is_done=is_done,
+        )
+        left_ms = DONE_MS if is_done else max(wish.left_ms - GUARD_MS, wish.left_ms // 2)
+        charge_ma_s = claim.min_ma * DONE_MS // 1_000 if is_done else charge_ma_s
+        jobs.append((Job(claim, charge_ma_s, left_ms, wish.max_ma, wish.priority), stand))
+    return foresight.ask(jobs, capacities)

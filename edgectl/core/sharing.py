@@ -13,16 +13,17 @@ to be told, so nothing of what makes a raise wait. What must be known from one c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edgectl.core.allocation import Share, allocate
 from edgectl.core.lookahead import EVERY_MS, Plan
-from edgectl.core.policy import Wish, claim_all, look_ahead
+from edgectl.core.policy import Wish, claim_all, foresee, look_ahead
 from edgectl.core.room import Leftover, capacities_of
 from edgectl.core.turns import Turn, Turns
 from edgectl.domain.ids import ChargerId, CircuitId, EvseId
 from edgectl.domain.phases import ALL_PHASES, ZERO, Phase, Phases
+from edgectl.domain.programme import Programme
 from edgectl.domain.reasons import Cause
 from edgectl.domain.site import Charger, Site, Strategy
 from edgectl.domain.units import MilliAmps, Millis, WattHours, Watts
@@ -94,12 +95,14 @@ def share_out(
     *,
     other_loads_ma: Mapping[str, Phases] | None = None,
     voltages_permille: tuple[int, int] = (1_000, 1_000),
+    solve: Callable[[Programme], Sequence[float]] | None = None,
 ) -> Allocation:
     """Limits for all vehicles: inside every conductor of the site, by its ``balancing``.
 
     ``now_ms`` is any clock that only goes forward. ``before`` is the answer of the call before: without it turns and plans begin
     anew. ``other_loads_ma`` is what each circuit carries beside vehicles, by its name; what the file says under ``other_loads``
-    where it is not given. ``voltages_permille`` are the lowest and the highest phase voltage over the nominal one.
+    where it is not given. ``voltages_permille`` are the lowest and the highest phase voltage over the nominal one. ``solve``,
+    such as ``edgectl.solve``, plans for sites where everybody says when he leaves; without it they are planned more simply.
 
     Raises:
         ValueError: an EVSE is not of this site, or is named twice.
@@ -125,7 +128,12 @@ def share_out(
     plan, planned_ms = (before.plan, before.planned_ms) if before is not None and is_same else (None, None)
     if site.balancing.strategy is Strategy.DEPARTURE and (planned_ms is None or now_ms - planned_ms >= EVERY_MS):
         bare = claim_all(wishes, capacities, site, turns, None, voltages_permille, now_ms).claims
-        plan, planned_ms = look_ahead(wishes, bare, capacities, site.voltage_mv), now_ms
+        question = foresee(wishes, bare, capacities, site.voltage_mv, turns, now_ms) if solve is not None else None
+        if question is not None and solve is not None:
+            plan = question.read(solve(question.programme))
+        else:
+            plan = look_ahead(wishes, bare, capacities, site.voltage_mv)
+        planned_ms = now_ms
     claimed = claim_all(wishes, capacities, site, turns, plan, voltages_permille, now_ms)
     shares = allocate(claimed.claims.values(), capacities)
 

@@ -73,6 +73,10 @@ class Turns:
     def leave(self, evse: EvseId) -> None:
         self.by_evse.pop(evse, None)
 
+    def owed_ma_s(self, evse: EvseId) -> int:
+        turn = self.by_evse.get(evse)
+        return 0 if turn is None else turn.owed_ma_s
+
     def is_running(self, evse: EvseId) -> bool:
         turn = self.by_evse.get(evse)
         return turn is not None and turn.is_served

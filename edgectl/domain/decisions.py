@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from edgectl.domain.events import Call, Outcome
 from edgectl.domain.ids import ChargerId, EvseId, IdToken, TransactionRef
+from edgectl.domain.programme import Programme
 from edgectl.domain.quirks import ProfileKind, ProfilePurpose, RateUnit
 from edgectl.domain.reasons import Reason
 from edgectl.domain.records import Record
@@ -154,6 +155,14 @@ class SignCertificate:
 
 
 @dataclass(frozen=True, slots=True)
+class Solve:
+    """Work out a programme, off the loop. Answered by ``Solved``."""
+
+    number: int
+    programme: Programme
+
+
+@dataclass(frozen=True, slots=True)
 class CloseLink:
     """End the charger's connection; it comes back by itself."""
 
@@ -213,6 +222,7 @@ Decision: TypeAlias = (
     | Reply
     | Ask
     | SignCertificate
+    | Solve
     | CloseLink
     | ActionAnswered
     | Keep

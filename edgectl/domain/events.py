@@ -357,6 +357,17 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
+class Solved:
+    """The answer to ``Solve``."""
+
+    number: int
+    values: tuple[float, ...] | None
+    """Of each column; None where there is no answer."""
+    problem: str = ""
+    """Why not."""
+
+
+@dataclass(frozen=True, slots=True)
 class SiteReloaded:
     site: Site
 
@@ -495,6 +506,7 @@ Event: TypeAlias = (
     | PublishRefused
     | InputRefused
     | Tick
+    | Solved
     | SiteReloaded
     | StoreChanged
     | LedgerReplaced

@@ -22,6 +22,7 @@ from edgectl.domain.decisions import (
     Reply,
     SetLimit,
     SignCertificate,
+    Solve,
     StartAnswer,
     StopAnswer,
     WakeUplink,
@@ -31,7 +32,7 @@ from edgectl.domain.events import Call, Event, StoreChanged, Tick
 from edgectl.domain.records import Durability, Record, SessionKept
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis
-from edgectl.ports import Authority, ChargerLinks, Clock, FaultHook, Memory, StatePublisher, Store, no_fault
+from edgectl.ports import Authority, ChargerLinks, Clock, FaultHook, Memory, Solver, StatePublisher, Store, no_fault
 from edgectl.runtime.actions import ActionDesk
 from edgectl.runtime.health import HealthWatch
 from edgectl.runtime.inbox import Inbox
@@ -66,6 +67,7 @@ class Engine:
         publisher: StatePublisher,
         memory: Memory,
         authority: Authority,
+        solver: Solver,
         actions: ActionDesk,
         health: HealthWatch,
         trace: Trace | None = None,
@@ -79,6 +81,7 @@ class Engine:
         self.publisher = publisher
         self._memory = memory
         self._authority = authority
+        self._solver = solver
         self._actions = actions
         self._health = health
         self._trace = trace
@@ -142,6 +145,8 @@ class Engine:
                     self._links.ask(decision, now)
                 case SignCertificate():
                     self._authority.sign(decision, now)
+                case Solve():
+                    self._solver.solve(decision)
                 case CloseLink():
                     self._links.close(decision.charger, decision.reason)
                 case Remember():

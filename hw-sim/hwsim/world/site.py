@@ -22,6 +22,7 @@ from edgectl.domain.phases import Phase, Phases
 from edgectl.domain.settings import Listener, MqttSettings, OcppSettings, Settings
 from edgectl.domain.site import Charger, Circuit, Meter, Site, Token
 from edgectl.ocpp.server import compile_schemas
+from edgectl.solver import SolverInPlace
 from hwsim.models.building import Building
 from hwsim.models.car import TOKENS, random_car
 from hwsim.models.depot import CircuitModel, Depot
@@ -261,6 +262,7 @@ class World:
             is_clock_synchronised=lambda: True,
             ids=SeededIds(self.rng),
             random=random.Random(self.rng.random()),
+            solver=SolverInPlace,
             transport=lambda _settings: SimTransport(self.loop, self.broker),
             meters=lambda _connections, _guards, inbox, clock, *_rest: SimMeters([self.meter], inbox, clock),
             boot_id=f"boot-{self.report.restarts}",

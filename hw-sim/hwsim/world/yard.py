@@ -27,6 +27,7 @@ from edgectl.domain.site import Charger, Circuit, Meter, Site, Token
 from edgectl.domain.time import Instant
 from edgectl.domain.views import ChargerView
 from edgectl.ocpp.server import compile_schemas
+from edgectl.solver import SolverInPlace
 from hwsim.models.building import Building
 from hwsim.models.car import TOKENS, Car
 from hwsim.models.depot import CircuitModel, Depot
@@ -200,6 +201,7 @@ class Yard:
             is_clock_synchronised=lambda: True,
             ids=SeededIds(random.Random(5 + self._starts)),
             random=random.Random(6),
+            solver=SolverInPlace,
             transport=lambda _settings: SimTransport(self.loop, self.broker),
             meters=lambda _connections, _guards, inbox, clock, *_rest: SimMeters([self.meter], inbox, clock),
             boot_id=f"boot-{self._starts}",

@@ -40,6 +40,7 @@ from edgectl.runtime.actions import ActionDesk
 from edgectl.runtime.engine import Engine
 from edgectl.runtime.health import HealthWatch
 from edgectl.runtime.inbox import Inbox
+from edgectl.solver import SolverInPlace
 from hwsim.world.disk import SimMemory
 
 A = ChargerId("A")
@@ -130,6 +131,7 @@ class Rig:
             publisher=self.publisher,
             memory=self.memory,
             authority=NobodySigns(),
+            solver=SolverInPlace(self.inbox),
             actions=self.actions,
             health=self.health,
         )
