@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console, RenderableType
-from rich.live import Live
 
 from edgectl import __version__
 from edgectl.cli import actions, authority, commissioning, contract, exports, ledger, limits, meter_tools, prices, tables
 from edgectl.cli.client import Daemon, DaemonError
+from edgectl.cli.showing import show
 from edgectl.cli.suggesting import Suggesting
 
 OK, FAILED, BAD_INPUT, UNSAFE = 0, 1, 2, 3
@@ -53,21 +51,6 @@ def main() -> None:
         # The reader (head, less) has had enough.
         sys.stderr.close()
         sys.exit(OK)
-
-
-def show(ask: Callable[[], Any], draw: Callable[[Any], RenderableType], *, is_json: bool, watch: bool = False) -> None:
-    """Print what ``ask`` finds, once or every second."""
-    if is_json:
-        click.echo(json.dumps(ask(), indent=2, ensure_ascii=False))
-        return
-    console = Console()
-    if not watch:
-        console.print(draw(ask()))
-        return
-    with Live(draw(ask()), console=console, auto_refresh=False) as live:
-        while True:
-            time.sleep(1)
-            live.update(draw(ask()), refresh=True)
 
 
 # --- the daemon and its file ----------------------------------------------------------------------------------------------

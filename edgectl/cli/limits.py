@@ -12,6 +12,7 @@ from rich.console import RenderableType
 from edgectl.cli import tables
 from edgectl.cli.actions import BAD_INPUT, OK, actor, as_json
 from edgectl.cli.client import Daemon
+from edgectl.cli.showing import show
 
 
 class _Quantity(click.ParamType[int]):
@@ -103,8 +104,6 @@ def _kind_of(daemon: Daemon, target: str) -> str | None:
 @click.pass_obj
 def limits(daemon: Daemon, is_json: bool) -> None:
     """Limits from outside the site's file: who set them, until when, what holds then."""
-    from edgectl.cli.commands import show
-
     show(lambda: daemon.get("limits"), _table, is_json=is_json)
 
 
