@@ -118,6 +118,7 @@ def ours(*, knows_departures: bool, turn_min: int = 15) -> Rule:
                 phases=phases_of(one.visit),
                 max_ma=seen_max_ma(one),
                 energy_wh=round(one.missing_wh) if knows_departures else None,
+                target_wh=round(one.visit.asked_wh) if knows_departures else None,
                 depart_ms=one.visit.leaves * SLOT_MIN * 60_000 if knows_departures else None,
                 steps_ma=steps,
             )

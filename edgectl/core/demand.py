@@ -268,11 +268,7 @@ class DemandBook:
         has_goal = target is not None and session is not None and target.energy_wh is not None
         return Wish(
             evse=evse,
-            # A charger with a limit from outside draws through one more conductor: its own feed.
-            circuits=(
-                *self.paths[charger.circuit],
-                *((place,) if (place := charger_place(charger.id)) in circuits.fences else ()),
-            ),
+            circuits=self._path(charger, circuits),
             phases=phases,
             min_ma=min_ma,
             max_ma=max_ma,
@@ -283,6 +279,7 @@ class DemandBook:
             is_first=limit.is_drilled,
             is_satisfied=vehicle.is_satisfied,
             remaining_wh=max(0, (target.energy_wh or 0) - session.energy_wh) if has_goal and target and session else None,
+            target_wh=target.energy_wh if has_goal and target else None,
             left_ms=(target.depart_utc_ms or 0) - now.utc_ms if has_goal and target else None,
             steps_ma=() if limit.is_drilled else quirks.steps_ma,
         ), ceiling

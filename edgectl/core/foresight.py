@@ -25,15 +25,19 @@ SLOTS_MS: tuple[Millis, ...] = (*[5 * 60_000] * 3, *[15 * 60_000] * 15, *[3_600_
 """26 hours: fine where it is decided now, coarse where it will be planned again before it comes."""
 COLUMNS_MAX = 8_000
 """Beyond that nothing is asked: a small gateway would not be done before the next plan is due."""
-PAUSE_S = 5 * 60
+PAUSE_S = 8 * 60
 """A pause must win as much as the vehicle's minimum current gives in this time."""
 DWELL_PRICE = 50
 """So many times dearer is a pause of one that has just begun, or stands none."""
 WAITED_MA_S = 6_000 * 6 * 3_600
-WAITED_PART = 0.3
+WAITED_PART = 0.5
 """Who went without 6 A for six hours counts for so much more."""
 LATER_PART = 0.01
 """Energy a day later is worth so much less."""
+TAIL_PART = 0.33
+TAIL_LOW_PART = 0.1
+"""A battery takes less at the end: over the last third of the target down to a tenth. A plan that does not know it leaves no time
+for that."""
 DONE_PART = 0.1
 """What somebody takes who has his target already."""
 SHORT_PART = 0.98
@@ -53,6 +57,8 @@ class Stand:
     owed_ma_s: int
     is_done: bool = False
     """It has its target, and goes on."""
+    target_ma_s: int | None = None
+    """All that its target is, with what it has had; None where only what is missing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +154,21 @@ class _Draft:
         least_a_s = SPARE_PART * min_a * energy[0][1]
         self._energy.append(len(self._rows))
         self._rows.append(Row(max(job.charge_ma_s / 1_000, least_a_s), tuple(energy)))
+        if stand.target_ma_s and not stand.is_done:
+            self._slow_down(job, stand.target_ma_s / 1_000, energy)
         self._choose(job, stand, first, worth * min_a, can_charge=can_charge)
+
+    def _slow_down(self, job: Job, target_a_s: float, energy: Sequence[tuple[int, float]]) -> None:
+        """In each later slot the less it can take the more it has had by the middle of it."""
+        top_a, missing_a_s = job.max_ma / 1_000, job.charge_ma_s / 1_000
+        fall = (1 - TAIL_LOW_PART) * top_a / (TAIL_PART * target_a_s)
+        most = TAIL_LOW_PART * top_a + fall * missing_a_s
+        had_s = energy[0][1]
+        for place, (column, length_s) in enumerate(energy[1:], 1):
+            had_s += length_s
+            if most < top_a * (1 + fall * had_s):  # else not that full by then, whatever it gets
+                before = tuple((earlier, fall * earlier_s) for earlier, earlier_s in energy[:place])
+                self._rows.append(Row(most, (*before, (column, 1 + fall * length_s / 2))))
 
     def _choose(self, job: Job, stand: Stand, first: int, worth_a: float, *, can_charge: bool) -> None:
         """Its minimum or nothing."""

@@ -49,6 +49,8 @@ class Wish:
     """It wants nothing at the moment."""
     remaining_wh: WattHours | None = None
     """Of its target; None without one."""
+    target_wh: WattHours | None = None
+    """All of its target, with what it has had; None where that is not known."""
     left_ms: Millis | None = None
     """Until its departure."""
     steps_ma: tuple[MilliAmps, ...] = ()
@@ -257,12 +259,16 @@ def foresee(
         claim = claims[wish.evse]
         is_done = wish.remaining_wh <= 0 or wish.left_ms <= 0
         charge_ma_s = max(1, wish.remaining_wh) * 3_600_000 // milliwatts_per_ma(voltage_mv, len(wish.phases))
+        target_ma_s = None
+        if wish.target_wh is not None:
+            target_ma_s = wish.target_wh * 3_600_000 // milliwatts_per_ma(voltage_mv, len(wish.phases))
         stand = Stand(
             is_running=turns.is_running(wish.evse),
             stays=wish.is_first or turns.keeps_running(wish.evse, mono_ms) or (wish.keeps_going and turns.is_running(wish.evse)),
             may_start=wish.keeps_going or wish.is_first or not turns.is_resting(wish.evse, mono_ms),
             owed_ma_s=turns.owed_ma_s(wish.evse),
             is_done=is_done,
+            target_ma_s=target_ma_s,
         )
         left_ms = DONE_MS if is_done else max(wish.left_ms - GUARD_MS, wish.left_ms // 2)
         charge_ma_s = claim.min_ma * DONE_MS // 1_000 if is_done else charge_ma_s

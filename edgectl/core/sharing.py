@@ -45,6 +45,8 @@ class PluggedIn:
     """What it is seen to draw now; counts for the imbalance limit only."""
     energy_wh: WattHours | None = None
     """Still missing to its target."""
+    target_wh: WattHours | None = None
+    """All of its target: a plan then knows that the last third of it goes slower."""
     depart_ms: Millis | None = None
     """When it leaves, on the clock of ``now_ms``."""
     priority: int = 0
@@ -187,6 +189,7 @@ def _wish(
         kind=charger.kind,
         priority=vehicle.priority,
         remaining_wh=vehicle.energy_wh,
+        target_wh=vehicle.target_wh,
         left_ms=None if vehicle.depart_ms is None else vehicle.depart_ms - now_ms,
         steps_ma=vehicle.steps_ma,
     )

@@ -50,6 +50,13 @@ def evse(name: str) -> EvseId:
 # --- what is planned ---
 
 
+@pytest.mark.parametrize("knows_target", [False, True])
+def test_the_end_of_a_charge_takes_longer_where_the_whole_target_is_known(knows_target: bool) -> None:
+    stand = replace(WAITING, target_ma_s=60 * 3_600_000 if knows_target else None)
+    question = asked(grid(31), (job("A", 2, 60), stand))
+    assert bool(question.read(solve(question.programme)).short) is knows_target
+
+
 def test_whoever_leaves_first_has_his_energy_and_the_rest_goes_to_the_other() -> None:
     question = asked(grid(32), (job("A", 1, 26), WAITING), (job("B", 8, 100), WAITING))
     plan = question.read(solve(question.programme))
