@@ -11,7 +11,19 @@ import click
 from rich.console import Console, RenderableType
 
 from edgectl import __version__
-from edgectl.cli import actions, authority, commissioning, contract, exports, ledger, limits, meter_tools, prices, tables
+from edgectl.cli import (
+    actions,
+    authority,
+    commissioning,
+    contract,
+    corrections,
+    exports,
+    ledger,
+    limits,
+    meter_tools,
+    prices,
+    tables,
+)
 from edgectl.cli.client import Daemon, DaemonError
 from edgectl.cli.showing import show
 from edgectl.cli.suggesting import Suggesting
@@ -413,3 +425,4 @@ cli.add_command(prices.price_command)
 cli.add_command(contract.contract)
 cli.add_command(ledger.ledger)
 sessions.add_command(exports.sessions_export)
+sessions.add_command(corrections.sessions_correct)

@@ -63,7 +63,7 @@ def price_command(
         body = _from_file(session_file) if session_file is not None else _from_site(daemon, str(session_id), data_dir)
         zone = ZoneInfo(timezone or (site.timezone if site else "UTC"))
         if tariff_file is not None:
-            tariff = _pick(site_file.load_tariffs(tariff_file).tariffs, tariff_id, tariff_file)
+            tariff = pick_tariff(site_file.load_tariffs(tariff_file).tariffs, tariff_id, tariff_file)
         elif body.get("tariff"):
             tariff = tariff_of_text(str(body["tariff"]))
         else:
@@ -92,7 +92,12 @@ def price_command(
     return 0
 
 
-def _pick(tariffs: tuple[Any, ...], tariff_id: str | None, path: Path) -> Any:
+def pick_tariff(tariffs: tuple[Any, ...], tariff_id: str | None, path: Path) -> Any:
+    """The one that is meant.
+
+    Raises:
+        click.UsageError: with the tariffs that the file has.
+    """
     chosen = [tariff for tariff in tariffs if tariff_id in {None, tariff.id}]
     if len(chosen) != 1:
         known = ", ".join(tariff.id for tariff in tariffs) or "none"

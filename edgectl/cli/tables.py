@@ -246,12 +246,19 @@ def sessions(found: list[dict[str, Any]]) -> RenderableType:
             moment(s["started_at"]),
             moment(s["ended_at"]),
             kilowatt_hours(s["energy_wh"]),
-            s["status"],
+            _standing(s),
             ", ".join(s["flags"]) or "-",
         )
         for s in found
     ]
     return table(("session", "charger", "from", "to", "energy", "status", "flags"), rows, "No sessions.")
+
+
+def _standing(one: dict[str, Any]) -> str:
+    correction = one.get("correction")
+    if correction is not None:
+        return f"{correction['kind']} of {correction['of']}"
+    return "completed, corrected" if one.get("replaced_by") else str(one["status"])
 
 
 def session(found: dict[str, Any]) -> RenderableType:
@@ -260,6 +267,10 @@ def session(found: dict[str, Any]) -> RenderableType:
     }
     facts = [(name, "-" if value is None else value) for name, value in plain.items()]
     facts += [("tariff", json.loads(found["tariff"])["id"] if found.get("tariff") else "-"), ("cost", cost(found.get("cost")))]
+    if "correction" in found:
+        facts += [
+            (f"correction: {name}", moment(value) if name == "at" else value) for name, value in found["correction"].items()
+        ]
     facts += [("auth", ", ".join(f"{k} {v}" for k, v in found["auth"].items())), ("flags", ", ".join(found["flags"]) or "-")]
     spans = [
         (moment(p["from"]), moment(p["to"]), p["state"], kilowatt_hours(p["energy_wh"]), p["limit_reason"])

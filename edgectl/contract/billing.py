@@ -78,11 +78,28 @@ class Cost(Struct, kw_only=True):
     notes: list[Word]
 
 
+class Correction(Struct, kw_only=True):
+    """A sealed record that was wrong is followed by two: one takes all of it back, the other has what should have stood there.
+
+    Both have every member of `session`. A credit repeats what it takes back, its energy too, and negates the amounts of `cost`
+    alone; so who adds up records counts its energy as taken away.
+    """
+
+    kind: Literal["credit", "replacement"]
+    of: Id
+    """The `record_id` that is credited or replaced."""
+    session: Id
+    """The session as it was charged; the same as `of`, unless that was a replacement itself."""
+    at: Moment
+    by: Words
+    reason: Words
+
+
 class Session(Struct, kw_only=True):
     """One session with everything known of it."""
 
     id: Id
-    """UUIDv7; also the `record_id`."""
+    """UUIDv7; also the `record_id`. A credit and a replacement have ids of their own."""
     charger: Id
     evse: Count
     """0 where the charger did not say."""
@@ -115,6 +132,8 @@ class Session(Struct, kw_only=True):
     clock_quality: Literal["synchronised", "corrected", "unknown"]
     flags: list[Word]
     """Named doubts and derivations, sorted."""
+    correction: Correction | UnsetType = UNSET
+    """Of the two records that correct a sealed one."""
 
 
 class BillingRecord(Struct, kw_only=True):

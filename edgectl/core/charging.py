@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from edgectl.core.actions import recorded
 from edgectl.core.authorization import Authorization
 from edgectl.core.balancing import Balancing
 from edgectl.core.chargers import Chargers, ChargerState
 from edgectl.core.scales import ScaleWatch
 from edgectl.core.sessions import RegisterWatch, Sessions, Source
-from edgectl.domain.decisions import Ask, Decision, Reply, TokenAnswer
+from edgectl.domain.decisions import ActionAnswered, Ask, Decision, Reply, TokenAnswer
 from edgectl.domain.events import (
+    ActionRequested,
     ConnectorStatus,
+    CorrectionRequested,
     MeterValuesReported,
     TokenPresented,
     TransactionEnded,
@@ -130,6 +133,14 @@ class Charging:
                 Ask(closed.charger, f"transaction-{closed.id}", "get-transaction-status", (("transaction", closed.transaction),))
             )
         return decisions
+
+    def correct(self, event: CorrectionRequested, now: Instant) -> list[Decision]:
+        """A person corrects a sealed record; who did it is part of the site's history."""
+        session = event.session
+        decisions = self._sessions.correct(event, self._source(session.charger, session.evse_number), now)
+        answer = next(one for one in decisions if isinstance(one, ActionAnswered))
+        asked = ActionRequested(event.action_id, ChargerId(session.id), "correct-session", (), event.actor)
+        return [*decisions, *recorded(asked, answer, now)]
 
     def _source(self, charger_id: ChargerId, evse_number: int) -> Source:
         state = self._chargers.get(charger_id)

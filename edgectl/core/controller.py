@@ -57,6 +57,7 @@ from edgectl.domain.events import (
     ChargerNotified,
     ChargerRefused,
     ConnectorStatus,
+    CorrectionRequested,
     Event,
     FallbackAnswered,
     HeartbeatReceived,
@@ -145,7 +146,7 @@ class Controller:
         self._authorization = Authorization(site, self._managed.told_utc_ms)
         self._prices = PriceBook(site)
         self._alarms = Alarms()
-        known = (*restored.recent_sessions, *restored.open_sessions)
+        known = (*(one for one in restored.recent_sessions if one.correction is None), *restored.open_sessions)
         self._signed = SignedBook(site, self._alarms, memory.get(SIGNATURE_KEYS, {}), known)
         self._sessions = Sessions(restored, self._authorization, ids, self._prices, self._signed)
         self._external = ExternalLimits(site, memory.get(REMOTE_LIMITS, {}), now, machine_boot)
@@ -219,6 +220,7 @@ class Controller:
             ReplayRequested: self._house.replay,
             RequeueRequested: self._house.requeue,
             AccessChecked: self._house.access_checked,
+            CorrectionRequested: self._charging.correct,
         }
 
     def handle(self, event: Event, now: Instant) -> list[Decision]:

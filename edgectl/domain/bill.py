@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from edgectl.domain.records import Session
+from edgectl.domain.records import Correction, Session
 from edgectl.domain.signed import SignedVerdict
 from edgectl.domain.tariff import Cost
 from edgectl.domain.time import iso
@@ -53,6 +53,18 @@ def session_body(session: Session) -> dict[str, object]:
         "cost": None if session.cost is None else cost_body(session.cost),
         "clock_quality": clock_quality(session),
         "flags": list(session.flags),
+        **({} if session.correction is None else {"correction": _correction(session.correction)}),
+    }
+
+
+def _correction(one: Correction) -> dict[str, object]:
+    return {
+        "kind": one.kind.value,
+        "of": one.of,
+        "session": one.session,
+        "at": iso(one.at_utc_ms),
+        "by": one.by,
+        "reason": one.reason,
     }
 
 

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from edgectl.domain.external import LimitSource, LimitWish
 from edgectl.domain.ids import ChargerId, IdToken, InputId, MeterId, TransactionRef
 from edgectl.domain.phases import Phases
+from edgectl.domain.records import Session
 from edgectl.domain.site import Site, Token
 from edgectl.domain.tariff import Tariff
 from edgectl.domain.units import MilliAmps, Millis, UtcMillis, WattHours, Watts
@@ -464,6 +465,22 @@ class RequeueRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class CorrectionRequested:
+    """A person says what should stand in the place of a sealed record; answered by ``ActionAnswered``."""
+
+    action_id: str
+    actor: str
+    session: Session
+    """As the ledger has it."""
+    replacement: Session | None
+    """What has replaced it already."""
+    energy_wh: WattHours | None
+    tariff: str | None
+    """The OCPI object as text."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class AccessChecked:
     """What the broker lets us do, found out by asking it; empty when it is all we need."""
 
@@ -518,4 +535,5 @@ Event: TypeAlias = (
     | ReplayRequested
     | RequeueRequested
     | AccessChecked
+    | CorrectionRequested
 )

@@ -61,6 +61,27 @@ class Authorisation:
     is_offline: bool
 
 
+class CorrectionKind(StrEnum):
+    CREDIT = "credit"
+    """Takes back all of a sealed record: the same figures, its cost negated."""
+    REPLACEMENT = "replacement"
+    """What should have stood there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What makes a record one of the two that follow a sealed record which was wrong."""
+
+    kind: CorrectionKind
+    of: SessionId
+    """The sealed record that is credited or replaced."""
+    session: SessionId
+    """The session as it was charged; the same as ``of``, unless that was a replacement itself."""
+    at_utc_ms: UtcMillis
+    by: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """One session with everything known of it. A new revision replaces the whole value."""
@@ -102,10 +123,33 @@ class Session:
     """By that tariff, once the session has ended."""
     stopped_by: IdToken | None = None
     """The token that ended it, where that was another than it began with."""
+    correction: Correction | None = None
+    credited_by: SessionId | None = None
+    """Of a sealed record that was wrong: the records that followed. Beside the record, not in it: that stays as it was sealed."""
+    replaced_by: SessionId | None = None
 
     @property
     def evse(self) -> EvseId:
         return EvseId(self.charger, self.evse_number)
+
+    @property
+    def is_credit(self) -> bool:
+        return self.correction is not None and self.correction.kind is CorrectionKind.CREDIT
+
+    @property
+    def net_energy_wh(self) -> int:
+        """What it adds to a sum of records: a credit takes away."""
+        return -self.energy_wh if self.is_credit else self.energy_wh
+
+    @property
+    def entered_utc_ms(self) -> UtcMillis:
+        """Where it stands in the ledger's order: by its start, a correction by when it was made."""
+        return self.started_utc_ms if self.correction is None else self.correction.at_utc_ms
+
+    @property
+    def booked_utc_ms(self) -> UtcMillis | None:
+        """In which month it is paid: that of its end, a correction that in which it was made. A month that was settled stays."""
+        return self.ended_utc_ms if self.correction is None else self.correction.at_utc_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,8 @@ from edgectl.domain.decisions import (
     WakeUplink,
 )
 from edgectl.domain.errors import InvariantError, StoreError, invariant
-from edgectl.domain.events import Call, Event, StoreChanged, Tick
-from edgectl.domain.records import Durability, Record, SessionKept
+from edgectl.domain.events import Call, Event, Outcome, StoreChanged, Tick
+from edgectl.domain.records import BillKept, Durability, Record, SessionKept
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis
 from edgectl.ports import Authority, ChargerLinks, Clock, FaultHook, Memory, Solver, StatePublisher, Store, no_fault
@@ -49,7 +49,7 @@ UNWRITTEN_COUNT = 10_000
 """Records owed while the disk refuses them: hours of a depot. Beyond that the oldest are dropped, and the alarm has long been
 raised; chargers that got no answer still hold their messages."""
 
-Dependent = Reply | PublishState | WakeUplink
+Dependent = ActionAnswered | Reply | PublishState | WakeUplink
 Trace = Callable[[Event, Instant, Sequence[Decision]], None]
 
 
@@ -151,11 +151,14 @@ class Engine:
                     self._links.close(decision.charger, decision.reason)
                 case Remember():
                     remembered.append(self._memory.remember(decision.kind, decision.key, decision.document))
-        for answer in decisions:
-            if isinstance(answer, ActionAnswered):
-                self._answer_when_remembered(answer, remembered)
         records = [decision.record for decision in decisions if isinstance(decision, Keep)]
-        dependent = [decision for decision in decisions if isinstance(decision, Reply | PublishState | WakeUplink)]
+        dependent: list[Dependent] = [one for one in decisions if isinstance(one, Reply | PublishState | WakeUplink)]
+        is_billed = any(isinstance(record, BillKept) for record in records)
+        for answer in decisions:
+            if isinstance(answer, ActionAnswered) and is_billed:
+                dependent.append(answer)  # what it says was billed is on the disk first
+            elif isinstance(answer, ActionAnswered):
+                self._answer_when_remembered(answer, remembered)
         if _is_billing(records, dependent) and (records or self._unwritten or self._committing):
             # What was said to be stored must be stored first, and so must what a repeated message relies on.
             waiting, at_once = dependent, []
@@ -240,14 +243,20 @@ class Engine:
     def _give_up(self, dependent: Sequence[Dependent], reason: str) -> None:
         """Neither an error nor silence is safe for a billing message; an offline charger queues it and falls to its fallback."""
         for decision in dependent:
-            if isinstance(decision, Reply):
-                self._links.close(decision.call.charger, reason)
+            match decision:
+                case Reply():
+                    self._links.close(decision.call.charger, reason)
+                case ActionAnswered():
+                    words = f"the gateway {reason}; it may still happen, and to ask again does no harm"
+                    self._actions.answered(replace(decision, outcome=Outcome.ERROR, problem=words))
 
     def _release(self, dependent: Sequence[Dependent], now: Instant) -> None:
         for decision in dependent:
             match decision:
                 case Reply():
                     self._links.reply(decision, now)
+                case ActionAnswered():
+                    self._actions.answered(decision)
                 case PublishState():
                     self.publisher.publish_state(decision, now)
                 case WakeUplink():

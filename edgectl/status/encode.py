@@ -22,7 +22,8 @@ UTC_SUFFIX = "_utc_ms"
 def encode(value: Any) -> Any:
     """Anything made of dataclasses, enums and plain values."""
     if isinstance(value, Session):
-        return {**session_body(value), "rev": value.rev}
+        followed = {"credited_by": value.credited_by, "replaced_by": value.replaced_by}
+        return {**session_body(value), "rev": value.rev, **{name: id_ for name, id_ in followed.items() if id_ is not None}}
     if isinstance(value, Phases):
         return {"L1": value.l1, "L2": value.l2, "L3": value.l3}
     if isinstance(value, EvseId):

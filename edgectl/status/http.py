@@ -15,10 +15,12 @@ import structlog
 from aiohttp import web
 
 from edgectl.domain.errors import StoreError
-from edgectl.domain.events import Outcome, RequeueRequested
+from edgectl.domain.events import CorrectionRequested, Outcome, RequeueRequested
 from edgectl.domain.external import LimitSource
 from edgectl.domain.ids import ChargerId, EvseId
+from edgectl.domain.records import Session
 from edgectl.domain.settings import CredentialReader, WebSettings
+from edgectl.domain.tariff_objects import TariffError, tariff_of_text, tariff_text
 from edgectl.domain.time import iso, utc_ms
 from edgectl.domain.views import ChargerView, EvseView, Health, SiteView
 from edgectl.ports import Actions, LedgerReader, Outbox, OutboxSummary
@@ -37,6 +39,7 @@ PARKED_SHOWN_COUNT = 1_000
 REQUEST_MAX_BYTES = 64 * 1024
 SESSIONS_MAX = 1_000
 """In one answer; ``since`` and ``until`` page through more."""
+REASON_MAX_CHARS = 200
 TOKEN_LEAST_CHARS = 16
 """A shorter token could be guessed at some hundred tries a second; with one the port takes no actions."""
 
@@ -174,6 +177,7 @@ class StatusServer:
             application.router.add_post("/api/v1/reload", self._reload_now)
             application.router.add_post("/api/v1/uplink/requeue", self._requeue)
             application.router.add_post("/api/v1/ledger/take-in", self._take_in_now)
+            application.router.add_post("/api/v1/sessions/{session}/correct", self._correct)
             application.router.add_post("/api/v1/chargers/{charger}/actions/{action}", self._act)
         return application
 
@@ -245,11 +249,24 @@ class StatusServer:
         return web.Response(text=text, content_type=media_type, charset="utf-8", headers=HEADERS)
 
     async def _session(self, request: web.Request) -> web.Response:
+        return json_answer(await self._find_session(request))
+
+    async def _find_session(self, request: web.Request) -> Session:
         wanted = request.match_info["session"]
         session = await asyncio.to_thread(self._ledger.session, wanted)
         if session is None:
             raise ApiError(404, "no-such-session", f"no session is called {wanted[:60]!r}")
-        return json_answer(session)
+        return session
+
+    async def _correct(self, request: web.Request) -> web.Response:
+        session = await self._find_session(request)
+        energy_wh, tariff, reason, actor = _correction(await read_body(request))
+        follower = session.replaced_by
+        replacement = None if follower is None else await asyncio.to_thread(self._ledger.session, follower)
+        answer = await self._actions.ask(
+            lambda action_id: CorrectionRequested(action_id, actor, session, replacement, energy_wh, tariff, reason)
+        )
+        return json_answer({"session": session.id, **encode(answer)}, status=_STATUSES.get(answer.outcome, 409))
 
     async def _why(self, request: web.Request) -> web.Response:
         charger = self._find_charger(request)
@@ -420,6 +437,24 @@ def _asked(body: dict[str, Any]) -> tuple[list[tuple[str, str]], str]:
     if not is_fit or not isinstance(actor, str) or set(body) - {"arguments", "actor"}:
         raise ApiError(400, "bad-body", f"{allowed}, and `actor` is a text; nothing else may be there")
     return [(name, value) for name, value in given], actor[:100]
+
+
+def _correction(body: dict[str, Any]) -> tuple[int | None, str | None, str, str]:
+    """What should stand there, why, and who says so."""
+    energy_wh, tariff, reason, actor = (body.get(name) for name in ("energy_wh", "tariff", "reason", "actor"))
+    if energy_wh is not None and (not isinstance(energy_wh, int) or isinstance(energy_wh, bool)):
+        raise ApiError(400, "bad-body", "`energy_wh` is a whole number of watt-hours")
+    if not isinstance(reason, str) or not 1 <= len(reason.strip()) <= REASON_MAX_CHARS:
+        raise ApiError(400, "bad-body", f"`reason` is a text of 1 to {REASON_MAX_CHARS} characters")
+    if not isinstance(actor, str) or not actor or set(body) - {"energy_wh", "tariff", "reason", "actor"}:
+        raise ApiError(400, "bad-body", "`actor` is a text; beside it stand `energy_wh`, `tariff` and `reason`, and nothing else")
+    if tariff is not None and not isinstance(tariff, str):
+        raise ApiError(400, "bad-body", "`tariff` is an OCPI tariff object as text")
+    try:
+        text = None if tariff is None else tariff_text(tariff_of_text(tariff))
+    except TariffError as error:
+        raise ApiError(400, "bad-tariff", f"`tariff` is no OCPI tariff: {error}") from error
+    return energy_wh, text, reason.strip(), actor[:100]
 
 
 @web.middleware

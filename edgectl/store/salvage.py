@@ -143,7 +143,7 @@ class _Collector:
         self._execute = connection.execute
         self.shapes = shapes(connection)
         self._statements = {shape.table: _insert(shape) for shape in self.shapes}
-        self._sessions: dict[str, tuple[int, int]] = {}
+        self._sessions: dict[str, tuple[int, int, bool]] = {}
         """How far the kept state of each session had come: pages from before a split hold older ones."""
         self._owed: list[tuple[bytes, int]] = []
         """Billing records as they wait in the outbox, and since when."""
@@ -205,8 +205,8 @@ class _Collector:
             return False
         if session.id != row["id"]:
             return False
-        state = (session.rev, session.last_utc_ms)
-        if state < self._sessions.get(session.id, (-1, 0)):
+        state = (session.rev, session.last_utc_ms, session.replaced_by is not None)
+        if state < self._sessions.get(session.id, (-1, 0, False)):
             return False
         self._sessions[session.id] = state
         self.revisions[session.id] = session.rev

@@ -151,6 +151,18 @@ def _revisions(site: str, _: random.Random) -> Sequence[Sequence[Sent]]:
     return [[three], [one], [two]]
 
 
+def _corrections(site: str, rng: random.Random) -> Sequence[Sequence[Sent]]:
+    ledger = Ledger(site, "e1")
+    told = {"session": f"{site}-a", "of": f"{site}-a", "at": "2026-03-02T09:00:00.000Z", "by": "ops", "reason": "wrong tariff"}
+    records = [
+        ledger.write(f"{site}-a"),
+        ledger.write(f"{site}-b", what="a credit", correction={"kind": "credit", **told}),
+        ledger.write(f"{site}-c", what="a replacement", energy_wh=9_000, correction={"kind": "replacement", **told}),
+    ]
+    rng.shuffle(records)
+    return [records, records]
+
+
 def _conflict(site: str, _: random.Random) -> Sequence[Sequence[Sent]]:
     ledger, other = Ledger(site, "e1"), Ledger(site, "e1")
     first, after = ledger.write(f"{site}-a"), ledger.write(f"{site}-b")
@@ -246,6 +258,7 @@ _ALL: Final[tuple[tuple[str, str, str, Callable[[str, random.Random], Sequence[S
     ("epochs", "billing", "keeps the numbers of two ledgers apart", _epochs),
     ("salvage", "billing", "takes a session that a salvaged ledger names again", _salvage),
     ("revisions", "billing", "takes a lower revision after a higher one", _revisions),
+    ("corrections", "billing", "takes a record, its credit and its replacement in any order", _corrections),
     ("conflict", "billing", "refuses another content under a revision that is taken", _conflict),
     ("poison", "billing", "refuses what is no sound record, with a code, and goes on", _poison),
     ("members", "billing", "passes over members it does not know", _members),

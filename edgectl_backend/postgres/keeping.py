@@ -10,6 +10,8 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from msgspec import UnsetType
+
 from edgectl_backend.judging.bills import Bill, Poison
 from edgectl_backend.judging.records import Kept, Link, Meaning, Revision, forks, judge, link, newest, revision, sort
 from edgectl_backend.judging.telling import Event, State, Status, Telemetry
@@ -177,6 +179,7 @@ async def _upsert_sessions(connection: Connection, bills: Sequence[Bill]) -> Non
             None if b.session.cost is None else _clean(b.session.cost.currency),
             None if b.session.cost is None or b.session.cost.after_taxes is None else _clean(b.session.cost.after_taxes),
             _clean(" ".join(b.session.flags)),
+            *_correction(b),
         )
         for b in bills
     ]
@@ -184,21 +187,27 @@ async def _upsert_sessions(connection: Connection, bills: Sequence[Bill]) -> Non
         await connection.execute(
             """
             INSERT INTO session (site, record_id, rev, charger, evse, id_token, status, started_at, ended_at, energy_wh,
-                currency, amount, flags)
+                currency, amount, flags, correction, corrects)
             SELECT site, record_id, rev, charger, evse, id_token, status, started_at, ended_at, energy_wh, currency, amount,
-                string_to_array(flags, ' ')
+                string_to_array(flags, ' '), correction, corrects
             FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::text[], $7::text[],
-                $8::timestamptz[], $9::timestamptz[], $10::bigint[], $11::text[], $12::text[], $13::text[])
+                $8::timestamptz[], $9::timestamptz[], $10::bigint[], $11::text[], $12::text[], $13::text[],
+                $14::text[], $15::text[])
             AS new (site, record_id, rev, charger, evse, id_token, status, started_at, ended_at, energy_wh, currency, amount,
-                flags)
+                flags, correction, corrects)
             ON CONFLICT (site, record_id) DO UPDATE SET rev = excluded.rev, charger = excluded.charger, evse = excluded.evse,
                 id_token = excluded.id_token, status = excluded.status, started_at = excluded.started_at,
                 ended_at = excluded.ended_at, energy_wh = excluded.energy_wh, currency = excluded.currency,
-                amount = excluded.amount, flags = excluded.flags
+                amount = excluded.amount, flags = excluded.flags, correction = excluded.correction, corrects = excluded.corrects
             WHERE session.rev < excluded.rev
             """,
-            *_columns(rows, 13),
+            *_columns(rows, 15),
         )
+
+
+def _correction(bill: Bill) -> tuple[str | None, str | None]:
+    found = bill.session.correction
+    return (None, None) if isinstance(found, UnsetType) else (found.kind, _clean(found.of))
 
 
 def _clean(text: str) -> str:

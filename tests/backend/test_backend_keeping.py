@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+from datetime import UTC, datetime
 
 import pytest
 from support.ledger import Book
@@ -181,3 +183,22 @@ async def test_a_database_that_is_away_is_said_so(database_url: str) -> None:
     with pytest.raises(DatabaseError):
         async with Database(database_url + "x"):
             pass
+
+
+async def test_the_energy_of_a_corrected_record_counts_once_in_whatever_order_its_three_records_come(database: Database) -> None:
+    ended_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    told = {"session": "a", "of": "a", "at": ended_at, "by": "ops", "reason": "meter exchanged"}
+    for number, order in enumerate(itertools.permutations(range(3))):
+        site = f"s{number}"
+        book = Book(site)
+        written = [
+            book.write("a", ended_at=ended_at, energy_wh=10_000),
+            book.write("b", ended_at=ended_at, energy_wh=10_000, correction={"kind": "credit", **told}),
+            book.write("c", ended_at=ended_at, energy_wh=7_000, correction={"kind": "replacement", **told}),
+        ]
+        for place in order:
+            await Keeper(database).keep(Batch(bills=[bill(written[place].body, site)]))
+    found = await questions.sites(database)
+    assert [(row["sessions_24h"], row["energy_24h_wh"]) for row in found] == [(1, 7_000)] * 6
+    listed = {row["record_id"]: (row["correction"], row["corrects"]) for row in await questions.sessions(database, "s0")}
+    assert listed == {"a": (None, None), "b": ("credit", "a"), "c": ("replacement", "a")}

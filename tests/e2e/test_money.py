@@ -138,3 +138,38 @@ async def test_what_a_session_costs_and_whether_it_was_signed_from_the_charger_t
             await charge_16(old, METERS["1.6"])
         flags = [one["flags"] for one in depot.json("sessions", "list") if one["charger"] == "P-16"]
         assert ["signed-gap" in one for one in flags] == [True, False]
+
+        # What was sealed is corrected by a credit and a replacement, once however often it is asked for.
+        wish = ("sessions", "correct", first["id"], "--energy-wh", "4", "--reason", "meter exchanged")
+        done = [json.loads(depot.edgectl(*wish, "--json").stdout) for _ in range(2)]
+        assert [one["status"] for one in done] == ["corrected", "there already"]
+        ids = dict(done[0]["detail"])
+        assert ids == dict(done[1]["detail"])
+        sealed, credit, replacement = (
+            depot.json("sessions", "show", one) for one in (first["id"], ids["credit"], ids["replacement"])
+        )
+        assert {name: sealed[name] for name in first} == first
+        assert (sealed["credited_by"], sealed["replaced_by"]) == (credit["id"], replacement["id"])
+        assert (credit["cost"]["after_taxes"], replacement["energy_wh"]) == ("-0.42", 4)
+        assert replacement["correction"]["reason"] == "meter exchanged"
+        shown = depot.edgectl("sessions", "show", ids["credit"])
+        assert "meter exchanged" in shown.stdout
+        refused = depot.edgectl("sessions", "correct", credit["id"], "--energy-wh", "1", "--reason", "x")
+        assert (refused.returncode, "a credit is not credited" in refused.stderr) == (1, True)
+        cheap = depot.folder / "cheap.yaml"
+        cheap.write_text(
+            "tariffs: [{id: cheap, currency: EUR, elements: [{price_components: [{type: FLAT, price: 0.10, vat: 19}]}]}]"
+        )
+        again = depot.edgectl("sessions", "correct", ids["replacement"], "--tariff", str(cheap), "--reason", "staff")
+        assert "1" in again.stdout
+        assert "0.12 EUR after taxes" in again.stdout, again.stderr
+        cdrs = json.loads(depot.edgectl("sessions", "export", "--format", "ocpi").stdout)
+        own = [one for one in cdrs if one["session_id"] == first["id"]]
+        assert [(one.get("credit_reference_id"), one["total_cost"]["incl_vat"]) for one in own] == [
+            (None, 0.42),
+            (first["id"], -0.42),
+            (None, 0.42),
+            (ids["replacement"], -0.42),
+            (None, 0.12),
+        ]
+        assert "7 billing records, the chain is intact" in depot.edgectl("ledger", "verify", "--data-dir", str(depot.data)).stdout

@@ -18,6 +18,7 @@ from typing import Any
 from edgectl.core.signed.envelope import opened
 from edgectl.core.signed.ocmf import NotOcmfError, parse
 from edgectl.core.tariffs.book import usages_of
+from edgectl.core.tariffs.credit import credit_cdr, negated
 from edgectl.core.tariffs.price import pieces, rounded
 from edgectl.domain.records import Session
 from edgectl.domain.site import Charger, Plug, PowerKind, Site
@@ -74,7 +75,7 @@ def seller(site: Site, zone: tzinfo) -> Seller:
 
 
 def cdr_of(session: Session, by: Seller) -> dict[str, Any]:
-    """The CDR of a completed session that has a cost.
+    """The CDR of a completed session that has a cost, or of what corrects it.
 
     Raises:
         NoCdrError: it has not ended, or it has no price.
@@ -82,14 +83,15 @@ def cdr_of(session: Session, by: Seller) -> dict[str, Any]:
     if session.ended_utc_ms is None or session.cost is None or session.tariff is None:
         raise NoCdrError(f"session {session.id} has no price yet")
     tariff = tariff_of_text(session.tariff)
-    cost = session.cost
+    cost = negated(session.cost) if session.is_credit else session.cost
+    correction = session.correction
     body: dict[str, Any] = {
         "country_code": by.country,
         "party_id": by.party,
         "id": session.id,
         "start_date_time": iso(session.started_utc_ms),
         "end_date_time": iso(session.ended_utc_ms),
-        "session_id": session.id,
+        "session_id": session.id if correction is None else correction.session,
         "cdr_token": _token(session, by),
         "auth_method": "AUTH_REQUEST" if session.authorisation.how in {"backend", "upstream"} else "WHITELIST",
         "cdr_location": _location(session, by),
@@ -101,13 +103,14 @@ def cdr_of(session: Session, by: Seller) -> dict[str, Any]:
         "total_energy": _number(Fraction(session.energy_wh, 1_000)),
         "total_time": _number(Fraction(session.ended_utc_ms - session.started_utc_ms, 3_600_000)),
         "remark": _remark(session, cost),
-        "last_updated": iso(session.ended_utc_ms),
+        "last_updated": iso(session.ended_utc_ms if correction is None else correction.at_utc_ms),
     }
     parking = [Fraction(line.quantity) for line in cost.lines if line.dimension == "PARKING_TIME"]
     if parking:
         body["total_parking_time"] = _number(sum(parking, Fraction(0)))
     body |= _parts(cost, is_gross=tariff.tax_included is TaxIncluded.YES)
-    return {key: value for key, value in body.items() if value is not None}
+    body = {key: value for key, value in body.items() if value is not None}
+    return credit_cdr(body, correction.of) if correction is not None and session.is_credit else body
 
 
 def _token(session: Session, by: Seller) -> dict[str, Any]:
@@ -203,6 +206,8 @@ def _parts(cost: Cost, *, is_gross: bool) -> dict[str, Any]:
 def _remark(session: Session, cost: Cost) -> str | None:
     """What OCPI has no field for, so that the parts need not add up to the total."""
     words = [f"{_BESIDE[line.dimension]} {line.amount} {cost.currency}" for line in cost.lines if line.dimension in _BESIDE]
+    if session.correction is not None:
+        words.append(f"{session.correction.kind.value} of {session.correction.of}: {session.correction.reason}")
     words += [f"rules {cost.rules}", *(["indicative price"] if cost.is_indicative else []), *session.flags]
     return "; ".join(words)[:255]
 

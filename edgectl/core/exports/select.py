@@ -32,7 +32,7 @@ def oldest_first(
     is_wanted: Callable[[Session], bool] = lambda _: True,
     most: int | None = None,
 ) -> list[Session]:
-    """Every wanted session that started in the span, by its start.
+    """Every wanted session that started in the span, by its start; corrections by when they were made.
 
     Raises:
         TooManyError: as soon as there are more than ``most``; no more are read then.
@@ -47,13 +47,13 @@ def oldest_first(
         if most is not None and len(found) > most:
             raise TooManyError(f"more than {most} sessions, the most in one export: ask for a shorter span")
         if len(step) < STEP or not new:
-            return sorted(found, key=lambda session: (session.started_utc_ms, session.id))
+            return sorted(found, key=lambda session: (session.entered_utc_ms, not session.is_credit, session.id))
         seen.update(session.id for session in new)
-        until = step[-1].started_utc_ms + 1  # others may have begun in the same millisecond
+        until = step[-1].entered_utc_ms + 1  # others may have begun in the same millisecond
 
 
 def ended_between(ask: Ask, since_utc_ms: UtcMillis | None, until_utc_ms: UtcMillis | None) -> list[Session]:
-    """Completed sessions that ended in ``[since, until)``, by their end.
+    """Completed sessions that ended in ``[since, until)``, by their end; corrections that were made in it.
 
     Raises:
         TooManyError: with what to do about it.
@@ -61,13 +61,13 @@ def ended_between(ask: Ask, since_utc_ms: UtcMillis | None, until_utc_ms: UtcMil
     earliest = None if since_utc_ms is None else since_utc_ms - LONGEST_MS
 
     def is_wanted(session: Session) -> bool:
-        ended = session.ended_utc_ms
+        ended = session.booked_utc_ms
         if session.status is not SessionStatus.COMPLETED or ended is None:
             return False
         return (since_utc_ms is None or since_utc_ms <= ended) and (until_utc_ms is None or ended < until_utc_ms)
 
     found = oldest_first(ask, earliest, until_utc_ms, is_wanted=is_wanted, most=SESSIONS_MAX)
-    return sorted(found, key=lambda session: (session.ended_utc_ms or 0, session.id))
+    return sorted(found, key=lambda session: (session.booked_utc_ms or 0, not session.is_credit, session.id))
 
 
 def month_span(month: str, zone: tzinfo) -> tuple[UtcMillis, UtcMillis]:

@@ -12,7 +12,7 @@ from edgectl.domain.time import iso
 
 COLUMNS = (
     "id", "charger", "evse", "connector", "id_token", "account", "started_at", "ended_at", "meter_start_wh", "meter_stop_wh",
-    "energy_wh", "status", "tariff", "currency", "before_taxes", "after_taxes", "is_indicative", "flags",
+    "energy_wh", "status", "tariff", "currency", "before_taxes", "after_taxes", "is_indicative", "flags", "kind", "corrects",
 )  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def _row(session: Session) -> tuple[object, ...]:
         None if session.ended_utc_ms is None else iso(session.ended_utc_ms),
         session.meter_start_wh,
         session.meter_stop_wh,
-        session.energy_wh,
+        session.net_energy_wh,
         session.status.value,
         None if session.tariff is None else tariff_of_text(session.tariff).id,
         None if cost is None else cost.currency,
@@ -59,4 +59,6 @@ def _row(session: Session) -> tuple[object, ...]:
         None if cost is None else cost.after_taxes,
         None if cost is None else str(cost.is_indicative).lower(),
         " ".join(session.flags),
+        "session" if session.correction is None else session.correction.kind.value,
+        None if session.correction is None else session.correction.of,
     )

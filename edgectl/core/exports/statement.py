@@ -62,7 +62,7 @@ def statement_csv(groups: Sequence[tuple[str, list[Month]]], zone: tzinfo) -> st
     rows: list[tuple[object, ...]] = [COLUMNS]
     for name, found in groups:
         for one in found:
-            rows += [(name, one.account, "session", *_session(session, zone, one.currency)) for session in one.sessions]
+            rows += [(name, one.account, _kind(session), *_session(session, zone, one.currency)) for session in one.sessions]
             for line in one.lines:
                 words = sentence(line, one.currency)
                 rows.append((name, one.account, "plan", "", "", "", "", "", one.currency, line.amount, "", words))
@@ -79,12 +79,21 @@ def _session(session: Session, zone: tzinfo, currency: str) -> tuple[object, ...
         session.id_token,
         _local(session.started_utc_ms, zone),
         _local(ended, zone),
-        _kilowatt_hours(session.energy_wh),
+        _kilowatt_hours(session.net_energy_wh),
         currency if cost else "",
         cost.before_taxes if cost else "",
         cost.after_taxes if cost else "",
-        " ".join(session.flags) if cost else "no price",
+        " ".join((*_correction(session), *session.flags)) if cost else "no price",
     )
+
+
+def _kind(session: Session) -> str:
+    return "session" if session.correction is None else session.correction.kind.value
+
+
+def _correction(session: Session) -> tuple[str, ...]:
+    one = session.correction
+    return () if one is None else (f"{one.kind.value} of {one.of}: {one.reason};",)
 
 
 def statement_html(groups: Sequence[tuple[str, list[Month]]], site: Site, title: str, zone: tzinfo) -> str:
@@ -135,7 +144,8 @@ def _local(at_utc_ms: int, zone: tzinfo) -> str:
 
 
 def _kilowatt_hours(energy_wh: int) -> str:
-    return f"{energy_wh // 1_000}.{energy_wh % 1_000:03d}"
+    whole, part = divmod(abs(energy_wh), 1_000)
+    return f"{'-' if energy_wh < 0 else ''}{whole}.{part:03d}"
 
 
 _HEAD = """<!doctype html><html lang=en><head><meta charset=utf-8><title>TITLE</title><style>

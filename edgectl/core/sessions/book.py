@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from edgectl.domain.events import TransactionEnded, TransactionStarted
 from edgectl.domain.ids import ChargerId, EvseId, SessionId, TransactionRef, same_token
-from edgectl.domain.records import Restored, Session
+from edgectl.domain.records import Restored, Session, SessionStatus
+from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis
 
 MAX_TRANSACTION_NUMBER = 2**31 - 1
 """An OCPP 1.6 id is a positive 32-bit integer."""
 RECENT_COUNT = 2_000
 """Closed sessions remembered for repeats: more than a charger's queue (100 entries is common) times a site's chargers."""
+
+LATE_VALUES_MS: Millis = 600_000
+"""Values this soon after an end may still belong to it: some chargers tell the closing register after the stop."""
+SEALED_MS: Millis = 7 * 86_400_000
+"""How long a record that waits for its charger's own word may still be revised by it: as long as chargers repeat messages."""
+PROVISIONAL = frozenset({"start-missing", "orphan-stop"})
+"""What a session is flagged with until its start arrives."""
 
 
 def can_be_told(transaction: TransactionRef) -> bool:
@@ -31,7 +39,8 @@ class SessionBook:
         self._by_start: dict[tuple[ChargerId, str], SessionId] = {}
         self._by_stop: dict[tuple[ChargerId, str], SessionId] = {}
         for session in restored.recent_sessions[-RECENT_COUNT:]:
-            self.close(session)
+            if session.correction is None:  # what chargers repeat is about the session itself
+                self.close(session)
         for session in restored.open_sessions:
             self.put(session)
 
@@ -97,6 +106,27 @@ class SessionBook:
 
     def _known(self, id_: SessionId | None) -> Session | None:
         return None if id_ is None else self.open.get(id_) or self.recent.get(id_)
+
+    def is_settling(self, session: Session, now: Instant) -> bool:
+        """It has just ended, and what comes may still belong to its end."""
+        closed_mono_ms = self.closed_mono_ms.get(session.id)
+        return closed_mono_ms is not None and now.mono_ms - closed_mono_ms <= LATE_VALUES_MS
+
+    def is_sealed(self, session: Session, now: Instant) -> bool:
+        """Nothing that a charger tells from now on changes its record: only a credit and a replacement can follow.
+
+        A session is sealed ten minutes after its end; one whose end was guessed or whose start was never told, after seven days.
+        An orphan never is: it was not billed. One that was corrected always is.
+        """
+        if session.status is not SessionStatus.COMPLETED or session.ended_utc_ms is None:
+            return False
+        if session.replaced_by is not None:
+            return True
+        lacks_end = "stop-missing" in session.flags and not session.stop_key
+        lacks_start = not session.start_key and not PROVISIONAL.isdisjoint(session.flags)
+        if lacks_end or lacks_start:
+            return now.utc_ms - session.ended_utc_ms > SEALED_MS
+        return not self.is_settling(session, now)
 
     # --- changes ------------------------------------------------------------------------------------------------------
 

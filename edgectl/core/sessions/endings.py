@@ -9,24 +9,20 @@ from dataclasses import replace
 
 from edgectl.core.authorization import Authorization
 from edgectl.core.sessions import evidence, periods, registers
-from edgectl.core.sessions.book import SessionBook
+from edgectl.core.sessions.book import PROVISIONAL, RECENT_COUNT, SessionBook
 from edgectl.core.sessions.evidence import Sequences, Source
 from edgectl.core.signed.book import SignedBook
 from edgectl.core.tariffs.book import PriceBook
 from edgectl.domain.bill import session_body
 from edgectl.domain.decisions import Decision, Keep, Reply, StopAnswer, WakeUplink
 from edgectl.domain.events import MeterValuesReported, TransactionEnded, TransactionStarted
-from edgectl.domain.ids import TransactionRef
+from edgectl.domain.ids import SessionId, TransactionRef
 from edgectl.domain.reasons import Cause
-from edgectl.domain.records import BillKept, PeriodState, Session, SessionKept, SessionStatus
+from edgectl.domain.records import BillKept, EventKept, PeriodState, Session, SessionKept, SessionStatus
 from edgectl.domain.time import Instant
-from edgectl.domain.units import Millis, UtcMillis, WattHours
+from edgectl.domain.units import UtcMillis, WattHours
 from edgectl.ports import IdSource
 
-LATE_VALUES_MS: Millis = 600_000
-"""Values this soon after an end may still belong to it: some chargers tell the closing register after the stop."""
-_PROVISIONAL = {"start-missing", "orphan-stop"}
-"""What a session is flagged with until its start arrives."""
 _DERIVED = {"meter-start-derived"}
 _DOUBTS = frozenset({"energy-unknown", "energy-estimated", "meter-stop-missing"})
 """What a session is flagged with that was closed without a register that could be billed."""
@@ -52,6 +48,7 @@ class Endings:
         self._authorization = authorization
         self._ids = ids
         self._sequences = sequences
+        self._told_after_seal: dict[SessionId, None] = {}
 
     def stop(self, event: TransactionEnded, source: Source, now: Instant) -> list[Decision]:
         charger = event.call.charger
@@ -110,6 +107,8 @@ class Endings:
             register_wh = next((s.energy_wh for s in reversed(event.samples) if s.energy_wh is not None), None)
         if "stop-missing" not in session.flags or session.stop_key or register_wh is None:
             return []
+        if self._book.is_sealed(session, now):
+            return self._after_seal(session, f"an end at {register_wh} Wh", now)
         ended_utc_ms, clock_flags = evidence.credible(event.reported_utc_ms, source.clock_offset_ms, now)
         if ended_utc_ms < session.started_utc_ms:
             ended_utc_ms = max(now.utc_ms, session.started_utc_ms)
@@ -174,10 +173,15 @@ class Endings:
 
     def complete_start(self, known: Session, event: TransactionStarted, key: str, source: Source, now: Instant) -> list[Decision]:
         """The start of a session that was opened or even ended on other evidence: fill in what was missing, once."""
-        if known.start_key or not _PROVISIONAL & set(known.flags):
+        if known.start_key or not PROVISIONAL & set(known.flags):
             return []
+        if self._book.is_sealed(known, now):
+            return [
+                evidence.message(event.call, known.id, now),
+                *self._after_seal(known, f"a start at {event.meter_start_wh} Wh", now),
+            ]
         started_utc_ms, clock_flags = evidence.credible(event.reported_utc_ms, source.clock_offset_ms, now)
-        settled = _PROVISIONAL if event.meter_start_wh is None else _PROVISIONAL | _DERIVED
+        settled = PROVISIONAL if event.meter_start_wh is None else PROVISIONAL | _DERIVED
         flags = (set(known.flags) - settled) | clock_flags | evidence.adoption(started_utc_ms, source) | {"start-late"}
         if event.token is not None:
             flags -= {"token-stale", "rate-again"}  # reckoned anew, now that the start is known
@@ -207,8 +211,7 @@ class Endings:
         """Values that belong to no open session. Soon after an end they add what was missing; they change nothing else."""
         signed = evidence.signed(event.samples)
         kept: list[Decision] = [evidence.message(event.call, session.id if session else None, now)] if signed else []
-        closed_mono_ms = self._book.closed_mono_ms.get(session.id) if session is not None else None
-        if session is None or closed_mono_ms is None or now.mono_ms - closed_mono_ms > LATE_VALUES_MS:
+        if session is None:
             return kept
         new = tuple(value for value in signed if value not in session.signed_values)
         register_wh = next((s.energy_wh for s in reversed(event.samples) if s.energy_wh is not None), None)
@@ -216,6 +219,9 @@ class Endings:
         is_wanted = session.meter_stop_wh is None and register_wh is not None and (last_wh is None or register_wh >= last_wh)
         if not new and not is_wanted:
             return kept
+        if session.replaced_by is not None or not self._book.is_settling(session, now):
+            said = f"a register of {register_wh} Wh" if is_wanted else f"{len(new)} signed values"
+            return [*kept, *self._after_seal(session, said, now)]
         enriched = replace(
             session, signed_values=session.signed_values + new, flags=evidence.merged(session.flags, {"closed-late"})
         )
@@ -226,6 +232,16 @@ class Endings:
             *self._settle(enriched, enriched.meter_last_wh, source, now),
             *(kept or [evidence.message(event.call, session.id, now)]),
         ]
+
+    def _after_seal(self, session: Session, said: str, now: Instant) -> list[Decision]:
+        """A sealed record stays as it is, and a person decides whether to correct it: told once for each session."""
+        if session.id in self._told_after_seal or session.status is not SessionStatus.COMPLETED:
+            return []
+        self._told_after_seal[session.id] = None
+        while len(self._told_after_seal) > RECENT_COUNT:
+            del self._told_after_seal[next(iter(self._told_after_seal))]
+        body: dict[str, object] = {"charger": session.charger, "billed_wh": str(session.energy_wh), "said": said}
+        return [Keep(EventKept("evidence-after-seal", session.id, now.utc_ms, body)), WakeUplink()]
 
     def _settle(self, session: Session, last_good_wh: WattHours | None, source: Source, now: Instant) -> list[Decision]:
         """The energy of a closed session, worked out anew from better evidence."""

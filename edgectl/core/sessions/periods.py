@@ -36,6 +36,20 @@ def advance(
     return (*periods[:-1], extended, Period(until_ms, until_ms, state, 0, cause))
 
 
+def scaled(periods: tuple[Period, ...], energy_wh: WattHours) -> tuple[Period, ...]:
+    """The same spans with another total, each with its share in whole watt-hours; those without any energy stay as they are."""
+    total_wh = sum(period.energy_wh for period in periods)
+    if not total_wh:
+        return periods
+    found, before_wh, shared_wh = [], 0, 0
+    for period in periods:
+        before_wh += period.energy_wh
+        through_wh = before_wh * energy_wh // total_wh
+        found.append(replace(period, energy_wh=through_wh - shared_wh))
+        shared_wh = through_wh
+    return tuple(found)
+
+
 def _reduced(periods: tuple[Period, ...], energy_wh: WattHours) -> tuple[Period, ...]:
     """Take back, from the newest span on, what a corrected total no longer covers."""
     excess_wh = sum(period.energy_wh for period in periods) - energy_wh

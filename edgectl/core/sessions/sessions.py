@@ -10,12 +10,13 @@ from dataclasses import replace
 from edgectl.core.authorization import Authorization
 from edgectl.core.sessions import evidence, periods, registers
 from edgectl.core.sessions.book import MAX_TRANSACTION_NUMBER, SessionBook, can_be_told
+from edgectl.core.sessions.correcting import Corrections
 from edgectl.core.sessions.endings import Endings
 from edgectl.core.sessions.evidence import Source
 from edgectl.core.signed.book import SignedBook
 from edgectl.core.tariffs.book import PriceBook
 from edgectl.domain.decisions import Acknowledge, Decision, Keep, Reply, StartAnswer, TokenAnswer
-from edgectl.domain.events import MeterValuesReported, TransactionEnded, TransactionStarted
+from edgectl.domain.events import CorrectionRequested, MeterValuesReported, TransactionEnded, TransactionStarted
 from edgectl.domain.ids import ChargerId, EvseId, SessionId, TransactionRef
 from edgectl.domain.reasons import Cause
 from edgectl.domain.records import Durability, PeriodState, Restored, Session, SessionKept, SessionStatus
@@ -44,6 +45,7 @@ class Sessions:
         self._book = SessionBook(restored)
         self._sequences = evidence.Sequences()
         self._endings = Endings(self._book, authorization, ids, self._sequences, prices, signed)
+        self._corrections = Corrections(self._book, prices, ids)
         self._kept: dict[SessionId, tuple[Millis, WattHours]] = {}
         """When and with which energy an open session was last written."""
 
@@ -278,3 +280,9 @@ class Sessions:
     def stop(self, event: TransactionEnded, source: Source, now: Instant) -> list[Decision]:
         """The end of a transaction, however it is told."""
         return self._endings.stop(event, source, now)
+
+    # --- after the seal -----------------------------------------------------------------------------------------------
+
+    def correct(self, event: CorrectionRequested, source: Source, now: Instant) -> list[Decision]:
+        """Credit a sealed record and replace it."""
+        return self._corrections.asked(event, source, now)

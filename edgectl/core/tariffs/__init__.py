@@ -6,7 +6,7 @@
 - ``plans``    what an account has agreed on: a discount, energy included in the month, a fee, a cost centre
 - ``explain``  a price in sentences
 - ``book``     which tariff a session has, and its price when it ends
-- ``credit``   what follows a sealed record that was wrong: one that cancels it, one that replaces it
+- ``credit``   the record that takes a sealed one back
 
 Amounts are exact fractions until they are rounded, once, by the rule set that the record names.
 """

@@ -57,14 +57,24 @@ class PriceBook:
         cost = self.cost(session, tariff_of_text(text))
         return replace(session, tariff=text, cost=cost)
 
+    def priced_again(self, session: Session) -> Session:
+        """A session with the cost by the tariff and the account that it names; without where it names no tariff."""
+        if session.tariff is None:
+            return replace(session, cost=None)
+        plan = self._site.pricing.plan(session.account)
+        return replace(session, cost=self._cost(session, tariff_of_text(session.tariff), plan))
+
     def cost(self, session: Session, tariff: Tariff) -> Cost:
         """What a session costs by any tariff, for the record or for a question."""
+        return self._cost(session, tariff, self.plan_of(session.id_token))
+
+    def _cost(self, session: Session, tariff: Tariff, plan: Plan | None) -> Cost:
         return price(
             tariff,
             usages_of(session, self._site.voltage_mv),
             self._zone,
             grace_ms=self._site.pricing.grace_ms,
-            plan=self.plan_of(session.id_token),
+            plan=plan,
             is_indicative=not self._site.pricing.is_authority,
             notes=_DOUBTS & frozenset(session.flags),
         )

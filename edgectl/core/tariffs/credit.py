@@ -1,32 +1,39 @@
-"""A sealed record is never changed. One that was wrong is cancelled by a second and replaced by a third (OCPI mod_cdrs)."""
+"""A credit: everything of a sealed record again, its amounts negated (OCPI mod_cdrs, Credit CDRs)."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from edgectl.domain.tariff import Cost
+
 _NEGATED = ("total_cost",)
-"""A credit repeats everything and negates the total alone."""
+"""Of a CDR the total alone: what it is made of is repeated."""
 
 
-def credit_and_replace(
-    sealed: dict[str, Any], corrected: dict[str, Any], *, credit_id: str, replacement_id: str, at: str
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The two CDRs that follow a sealed one. ``at``: the moment of both, RFC 3339.
+def negated(cost: Cost) -> Cost:
+    """The same cost, taken back; twice is the cost itself. Quantities stay, amounts change their sign."""
+    return replace(
+        cost,
+        before_taxes=_negated(cost.before_taxes),
+        after_taxes=_negated(cost.after_taxes),
+        taxes=tuple((percent, _negated(net), _negated(tax)) for percent, net, tax in cost.taxes),
+        lines=tuple(replace(line, amount=_negated(line.amount)) for line in cost.lines),
+    )
 
-    Raises:
-        ValueError: for a record that is a credit itself, and for ids that are not three different ones.
-    """
-    if sealed.get("credit"):
-        raise ValueError("a credit is not credited: seal a new record instead")
-    if len({sealed["id"], credit_id, replacement_id}) != 3:
-        raise ValueError("the sealed record, its credit and its replacement need an id each")
-    credit = {**sealed, "id": credit_id, "credit": True, "credit_reference_id": sealed["id"], "last_updated": at}
+
+def credit_cdr(cdr: dict[str, Any], of: str) -> dict[str, Any]:
+    """The CDR that credits the one with the id ``of``; ``cdr`` says the same as that one, under an id of its own."""
+    credit = {**cdr, "credit": True, "credit_reference_id": of}
     for name in _NEGATED:
-        credit[name] = {key: _negated(value) for key, value in sealed[name].items()}
-    replacement = {**corrected, "id": replacement_id, "last_updated": at}
-    return credit, {key: value for key, value in replacement.items() if key not in {"credit", "credit_reference_id"}}
+        credit[name] = {key: _sign(value) for key, value in cdr[name].items()}
+    return credit
 
 
-def _negated(value: object) -> object:
-    return -value if isinstance(value, Decimal | int) else value
+def _negated(text: str) -> str:
+    return format(_sign(Decimal(text)), "f")
+
+
+def _sign(number: Decimal) -> Decimal:
+    return number.copy_negate() if number else number

@@ -40,11 +40,11 @@ def month(account: str, sessions: Sequence[Session], plan: Plan | None, currency
     priced = [one for one in sessions if one.cost is not None and one.cost.currency == currency]
     before = sum((Decimal(one.cost.before_taxes) for one in priced if one.cost), Decimal(0))
     after = sum((Decimal(one.cost.after_taxes) for one in priced if one.cost), Decimal(0))
-    energy_wh = sum(one.energy_wh for one in priced)
+    energy_wh = sum(one.net_energy_wh for one in priced)
     lines: list[CostLine] = []
     included_wh = 0
     if plan is not None:
-        included_wh = min(plan.included_wh, energy_wh)
+        included_wh = max(0, min(plan.included_wh, energy_wh))  # corrections alone can take away more than was charged
         if included_wh:
             lines += _included(priced, included_wh, energy_wh)
         if plan.monthly_fee:

@@ -14,19 +14,19 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from support.ocmf import OwnMeter
-from support.plant import plant
+from support.plant import Bench, plant, records
 from support.store_records import session as blank
 from support.vectors import vectors
 
 from edgectl.core.exports import cdr, cdr_rules, select, sheet
 from edgectl.core.exports.render import BadRequestError, render
 from edgectl.core.tariffs.book import PriceBook
-from edgectl.core.tariffs.credit import credit_and_replace
 from edgectl.core.tariffs.price import price
 from edgectl.core.tariffs.usage import of_body
+from edgectl.domain.events import CorrectionRequested
 from edgectl.domain.ids import ChargerId, IdToken
 from edgectl.domain.reasons import Cause
-from edgectl.domain.records import Period, PeriodState, Session, SessionStatus
+from edgectl.domain.records import Period, PeriodState, Session, SessionKept, SessionStatus
 from edgectl.domain.site import Location, Plug, Site, Token
 from edgectl.domain.tariff import Plan, PlanKind, Pricing
 from edgectl.domain.tariff_objects import json_text, tariff_of, tariff_of_text
@@ -95,13 +95,13 @@ def ended(name: str, token: str | None = "ANNA", start: str = "2026-11-20T21:00"
 
 class Shelf:
     def __init__(self, *sessions: Session) -> None:
-        self.sessions = sorted(sessions, key=lambda one: (one.started_utc_ms, one.id), reverse=True)
+        self.sessions = sorted(sessions, key=lambda one: (one.entered_utc_ms, one.id), reverse=True)
 
     def __call__(self, since: int | None, until: int | None, limit: int) -> Sequence[Session]:
         chosen = [
             one
             for one in self.sessions
-            if (since is None or since <= one.started_utc_ms) and (until is None or one.started_utc_ms < until)
+            if (since is None or since <= one.entered_utc_ms) and (until is None or one.entered_utc_ms < until)
         ]
         return chosen[:limit]
 
@@ -188,18 +188,63 @@ def test_the_cdr_of_the_specification_keeps_the_rules() -> None:
     assert cdr_rules.problems(json.loads(text, parse_float=Decimal)) == ()
 
 
+def corrected(sealed: Session, **wish: Any) -> tuple[Session, Session, Session]:
+    """The sealed record with its note, the credit, the replacement; made on the first of December."""
+    bench = Bench(site(), utc_ms=at("2026-12-01T09:00"))
+    decisions = bench.put(
+        CorrectionRequested("1", "ops", sealed, None, **{"energy_wh": None, "tariff": None, "reason": "r", **wish})
+    )
+    noted, credit, replacement = (kept.session for kept in records(SessionKept, decisions))
+    return noted, credit, replacement
+
+
 def test_a_sealed_cdr_is_credited_and_replaced() -> None:
-    sealed, corrected = cdr_of(ended("s-1")), cdr_of(ended("s-1", minutes=60))
-    known = {"credit_id": "c-1", "replacement_id": "r-1", "at": "2026-12-01T00:00:00Z"}
-    credit, replacement = credit_and_replace(sealed, corrected, **known)
-    assert (credit["total_cost"]["excl_vat"], credit["total_energy_cost"]) == (Decimal("-6.35"), sealed["total_energy_cost"])
-    assert (credit["credit"], credit["credit_reference_id"]) == (True, "s-1")
-    assert (replacement["id"], replacement["total_time"], "credit" in replacement) == ("r-1", Decimal("1.75"), False)
+    noted, one, other = corrected(ended("s-1"), energy_wh=5_000)
+    sealed, credit, replacement = cdr_of(noted), cdr_of(one), cdr_of(other)
+    assert sealed == cdr_of(ended("s-1"))
+    assert (credit["credit"], credit["credit_reference_id"], credit["id"]) == (True, "s-1", one.id)
+    assert credit["total_cost"] == {"excl_vat": Decimal("-6.35"), "incl_vat": Decimal("-7.56")}
+    new = {"id", "credit", "credit_reference_id", "total_cost", "last_updated", "remark"}
+    assert {k: v for k, v in credit.items() if k not in new} == {k: v for k, v in sealed.items() if k not in new}
+    # 2.5 kWh at 0.50, 2.5 at 0.30, 0.35, 20 minutes at 6
+    assert (replacement["total_cost"]["excl_vat"], replacement["total_energy"]) == (Decimal("4.35"), Decimal(5))
+    assert ("credit" in replacement, replacement["session_id"], replacement["id"]) == (False, "s-1", other.id)
+    assert credit["last_updated"] == replacement["last_updated"] == "2026-12-01T08:00:00.000Z"
     assert cdr_rules.problems(credit) == cdr_rules.problems(replacement) == ()
-    with pytest.raises(ValueError, match="not credited"):
-        credit_and_replace(credit, corrected, **known)
-    with pytest.raises(ValueError, match="an id each"):
-        credit_and_replace(sealed, corrected, **{**known, "credit_id": "s-1"})
+
+
+def test_a_correction_is_booked_in_the_month_in_which_it_is_made_and_nets_to_the_replacement() -> None:
+    shelf = Shelf(*corrected(ended("s-1", "FLEET"), energy_wh=5_000))
+
+    def totals(**span: str) -> list[tuple[str, str, str]]:
+        found = rows_of(render(shelf, site(), {"format": "statement", **span}).text)
+        return [
+            (r["energy_kwh"], r["before_taxes"], r["after_taxes"]) for r in found if (r["kind"], r["group"]) == ("total", "fleet")
+        ]
+
+    assert totals(month="2026-11") == [("10.000", "6.35", "6.35")]
+    assert totals(month="2026-12") == [("-5.000", "-2.00", "-2.00")]
+    assert totals() == [("5.000", "4.35", "4.35")]
+    lines = rows_of(render(shelf, site(), {"format": "csv"}).text)
+    assert [(row["kind"], row["corrects"], row["energy_wh"]) for row in lines] == [
+        ("session", "", "10000"),
+        ("credit", "s-1", "-10000"),
+        ("replacement", "s-1", "5000"),
+    ]
+    assert sum(Decimal(row["before_taxes"]) for row in lines) == Decimal("4.35")
+    page = render(shelf, site(), {"format": "statement-html", "month": "2026-12"}).text
+    assert "credit of s-1: r" in page
+    assert "-10.000" in page
+
+
+def test_included_energy_and_a_discount_follow_a_correction() -> None:
+    """8 of the 10 kWh were included in November. December takes 5 kWh back at their price, and includes nothing."""
+    shelf = Shelf(*corrected(ended("s-1"), energy_wh=5_000))
+    found = rows_of(render(shelf, site(), {"format": "statement", "month": "2026-12"}).text)
+    anna = [row for row in found if row["group"] == "anna"]
+    # 6.35 -> 4.35 before tax, 7.56 -> 5.18 after; the fee 10.00 and 1.90
+    assert [(r["before_taxes"], r["after_taxes"]) for r in anna if r["kind"] == "total"] == [("8.00", "9.52")]
+    assert [row["words"] for row in anna if row["kind"] == "plan"] == ["monthly fee: 10.0000 EUR, taxed at 19 %"]
 
 
 # --- sheets and statements ------------------------------------------------------------------------------------------------

@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 from support.store_bench import LedgerBench, ledger_bench
-from support.store_records import NOW, alarm, assert_chain, bill, ended, later, message, receipt, session
+from support.store_records import DAY_MS, NOW, alarm, assert_chain, bill, ended, later, message, receipt, session
 
 from edgectl.domain.bill import session_body
 from edgectl.domain.errors import StoreError
-from edgectl.domain.records import BillKept, Session, SessionKept, SessionStatus
+from edgectl.domain.ids import SessionId
+from edgectl.domain.records import BillKept, Correction, CorrectionKind, Session, SessionKept, SessionStatus
 from edgectl.store.copies import backup
 from edgectl.store.opening import unsalvaged
 from edgectl.store.reader import LedgerFile
@@ -294,3 +295,30 @@ def test_a_backup_that_cannot_be_made_leaves_nothing(used: LedgerBench, tmp_path
     with pytest.raises(StoreError, match="cannot-open"):
         backup(used.path, tmp_path / "no folder" / "copy.db", NOW)
     assert not list(tmp_path.glob("copy.db*"))
+
+
+def test_a_corrected_record_comes_back_with_its_credit_and_its_replacement(bench: LedgerBench, tmp_path: Path) -> None:
+    at_utc_ms = NOW.utc_ms + 40 * DAY_MS
+
+    def follower(name: str, kind: CorrectionKind) -> Session:
+        about = Correction(kind, one(1).id, one(1).id, at_utc_ms, "ops", "meter exchanged")
+        return replace(one(1), id=SessionId(name), correction=about)
+
+    followers = follower("credit", CorrectionKind.CREDIT), follower("replacement", CorrectionKind.REPLACEMENT)
+    noted = replace(one(1), credited_by=followers[0].id, replaced_by=followers[1].id)
+    ledger = bench.open()
+    ledger.commit([SessionKept(one(1)), true_bill(1)], NOW)
+    ledger.commit([SessionKept(session("after", started_utc_ms=NOW.utc_ms + DAY_MS))], NOW)
+    kept = [record for each in followers for record in (SessionKept(each), BillKept(each.id, 1, session_body(each)))]
+    bench.wait(ledger.commit([SessionKept(noted), *kept], NOW))
+    assert [found.id for found in ledger.sessions(None, None, 10)] == ["replacement", "credit", "after", "s-1"]  # by when made
+    assert [found.id for found in ledger.sessions(at_utc_ms, None, 10)] == ["replacement", "credit"]
+    ledger.close()
+
+    salvage(bench.path, tmp_path / "found.db")
+    (tmp_path / "fresh").mkdir()
+    with closing(LedgerBench(tmp_path / "fresh" / "ledger.db").open()) as fresh:
+        taken = fresh.take_in(tmp_path / "found.db", NOW)
+        assert (taken.sessions, taken.bills, taken.refused) == (4, 3, ())
+        assert [fresh.session(each.id) for each in (noted, *followers)] == [noted, *followers]
+        assert fresh.verify_chain().is_intact
