@@ -1,14 +1,23 @@
 """What holds in every test: whatever a gateway or a backend publishes, to a broker in memory or a real one, is what the contract
-says."""
+says. And that tests are the same each time they run.
+
+Examples of hypothesis are drawn from a fixed seed; ``pytest --hypothesis-profile=search`` looks further than that.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support.contract import Watch, own_faults
 
 SHOWN = 5
+
+for name, is_repeatable in (("repeatable", True), ("search", False)):
+    # How long an example takes says how busy the machine is, and nothing of the code.
+    settings.register_profile(name, derandomize=is_repeatable, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(autouse=True)

@@ -75,7 +75,10 @@ class _Draft:
 
     @property
     def amount(self) -> Fraction:
-        return self.billed / _PER_UNIT[self.component.dimension] * Fraction(self.component.price)
+        return self.worth(self.billed)
+
+    def worth(self, quantity: Fraction) -> Fraction:
+        return quantity / _PER_UNIT[self.component.dimension] * Fraction(self.component.price)
 
 
 @dataclass(slots=True)
@@ -127,8 +130,8 @@ def price(
 
 
 def exact(tariff: Tariff, usages: Sequence[Usage], zone: tzinfo, *, grace_ms: Millis = 0) -> Fraction:
-    """The sum of the lines before any rounding of money and any limit, as the tariff's prices are."""
-    return sum((draft.amount for draft in draft_lines(tariff, usages, zone, grace_ms=grace_ms)), Fraction(0))
+    """The sum of the lines before blocks, any rounding of money and any limit, as the tariff's prices are."""
+    return sum((draft.worth(draft.used) for draft in draft_lines(tariff, usages, zone, grace_ms=grace_ms)), Fraction(0))
 
 
 def pieces(tariff: Tariff, usages: Sequence[Usage], zone: tzinfo, *, grace_ms: Millis = 0) -> Iterator[tuple[Usage, Situation]]:

@@ -102,7 +102,10 @@ def test_cutting_a_period_changes_nothing(tariff: Tariff, session: tuple[Usage, 
 @settings(max_examples=40, deadline=None)
 @given(tariffs(clocks), sessions())
 def test_sessions_of_one_energy_and_time_add_up(tariff: Tariff, session: tuple[Usage, ...]) -> None:
-    """Without a flat fee, and where only the clock decides, each part costs what it costs alone."""
+    """Without a flat fee and blocks, and where only the clock decides, each part costs what it costs alone.
+
+    Blocks count for the whole: where the clock changes within a watt-hour and half of it costs nothing, each part has one.
+    """
     elements = tuple(
         replace(one, components=tuple(part for part in one.components if part.dimension is not Dimension.FLAT))
         for one in tariff.elements

@@ -20,6 +20,7 @@ WITHOUT_UNIT = {
     "l1", "l2", "l3",              # of Phases: the unit is in the name that holds it
     "number",                      # of an EVSE
     "value",                       # of Input: the unit is beside it
+    "gain", "top", "bound",        # of a linear programme: whatever its columns stand for
     "priority", "security_profile", "rev", "port", "baud", "stop_bits",  # counts and codes of the field
     "stack_level",                 # an ordinal of the standard
     "outbox_seq", "outbox_seqs", "acked_through", "last_transaction_number", "seq", "from_seq", "to_seq",
