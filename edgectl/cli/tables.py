@@ -59,7 +59,7 @@ def status(view: dict[str, Any]) -> RenderableType:
         Text(f"up {seconds(view['uptime_ms'])}, {view['open_session_count']} sessions running"),
         Text(f"backend {uplink}, {outbox.get('backlog_count', '?')} records wait for a receipt"),
     ]
-    head += [Text(f"{_ROOM[one['name']]} lasts {one['days_left']} days") for one in view["room"] if one["days_left"] is not None]
+    head += [Text(f"{_ROOM[one['name']]} lasts {one['left_days']} days") for one in view["room"] if one["left_days"] is not None]
     if not view["store_healthy"]:
         head.append(Text("the disk does not take records", style="bold red"))
     return Group(

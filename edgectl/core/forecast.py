@@ -47,7 +47,7 @@ class Trend:
         return max(0, first_bytes - last_bytes) * DAY_MS // (last_ms - first_ms)
 
     @property
-    def days_left(self) -> int | None:
+    def left_days(self) -> int | None:
         """Whole days until nothing is left; None: no end in sight."""
         per_day = self.used_per_day
         return None if self._newest is None or not per_day else max(0, self._newest[1]) // per_day

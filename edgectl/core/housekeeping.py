@@ -91,7 +91,7 @@ class Housekeeping:
 
     def room(self) -> tuple[RoomView, ...]:
         return tuple(
-            RoomView(name, trend.left_bytes, trend.used_per_day, trend.days_left)
+            RoomView(name, trend.left_bytes, trend.used_per_day, trend.left_days)
             for name, trend in (("ledger", self._budget), ("disk", self._disk))
             if trend.left_bytes is not None
         )
@@ -119,10 +119,10 @@ class Housekeeping:
 
 
 def _ends_soon(trend: Trend, is_told: bool) -> bool:
-    days = trend.days_left
+    days = trend.left_days
     return days is not None and days < (SOON_DAYS + 10 if is_told else SOON_DAYS)
 
 
 def _forecast(trend: Trend) -> str:
-    days = trend.days_left
+    days = trend.left_days
     return "" if days is None else f"; {trend.used_per_day // 1_000_000} MB a day, at that rate {days} days are left"

@@ -17,7 +17,7 @@ Millis: TypeAlias = int
 UtcMillis: TypeAlias = int
 """Milliseconds since 1970-01-01T00:00:00Z; only for records and the wire, never for a deadline."""
 
-SUFFIXES = ("_ma", "_mv", "_w", "_wh", "_ms", "_percent", "_count", "_number", "_permille", "_mas", "_bytes")
+SUFFIXES = ("_ma", "_mv", "_w", "_wh", "_ms", "_percent", "_count", "_number", "_permille", "_mas", "_bytes", "_days")
 
 
 def current_from_power_ma(power_w: Watts, voltage_mv: MilliVolts, phase_count: int = 3) -> MilliAmps:

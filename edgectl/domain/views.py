@@ -272,7 +272,7 @@ class RoomView:
     left_bytes: int
     used_per_day_bytes: int
     """At the rate of the last week; 0 while that is not known, or nothing is used up."""
-    days_left: int | None
+    left_days: int | None
     """At that rate; None: no end in sight."""
 
 

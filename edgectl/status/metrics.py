@@ -100,8 +100,8 @@ class SiteCollector(Collector):
         for one in self._view.room:
             left.add_metric([one.name], one.left_bytes)
             used.add_metric([one.name], one.used_per_day_bytes)
-            if one.days_left is not None:
-                ends.add_metric([one.name], one.days_left)
+            if one.left_days is not None:
+                ends.add_metric([one.name], one.left_days)
         yield from (left, used, ends)
 
     def _host(self) -> Iterable[Metric]:

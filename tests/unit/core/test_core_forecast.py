@@ -29,20 +29,20 @@ def trend(days: float, per_day: int, left: int = 1_000 * MB) -> Trend:
     ],
 )
 def test_days_left_at_the_rate_of_the_last_days(days: float, per_day: int, expected: int | None) -> None:
-    assert trend(days, per_day).days_left == expected
+    assert trend(days, per_day).left_days == expected
 
 
 def test_nothing_seen_says_nothing() -> None:
-    assert (Trend().days_left, Trend().used_per_day) == (None, 0)
+    assert (Trend().left_days, Trend().used_per_day) == (None, 0)
 
 
 def test_what_was_used_at_once_is_forgotten_after_a_week() -> None:
     found = trend(4, 0)
     found.note(4 * DAY_MS + STEP_MS, 700 * MB)
-    assert found.days_left == 9, "300 MB in four days, 700 left"
+    assert found.left_days == 9, "300 MB in four days, 700 left"
     for hour in range(4 * 24 + 2, 12 * 24):
         found.note(hour * STEP_MS, 700 * MB)
-    assert found.days_left is None
+    assert found.left_days is None
 
 
 def test_the_rate_is_that_of_the_last_week_and_looks_between_the_hours_count() -> None:

@@ -92,7 +92,7 @@ def test_a_disk_that_fills_is_told_a_month_ahead_with_the_days_left() -> None:
     assert alarm.detail.endswith("; 300 MB a day, at that rate 29 days are left")
     assert "ledger-filling" not in kinds(site)
     view = site.controller.picture(site.now)
-    assert [(one.name, one.days_left) for one in view.room] == [("ledger", None), ("disk", 29)]
+    assert [(one.name, one.left_days) for one in view.room] == [("ledger", None), ("disk", 29)]
     lines = exposition(lambda: view, Health(0, True, True, ""), None).decode()
     assert 'edgectl_room_left_days{of="disk"} 29.0' in lines
     assert 'edgectl_room_left_days{of="ledger"}' not in lines
