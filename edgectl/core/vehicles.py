@@ -19,6 +19,9 @@ UNUSED_MA: MilliAmps = 3_000
 """Less drawn than offered by more than this ..."""
 UNUSED_AFTER_MS: Millis = 15_000
 """... for this long: the difference is released to others, but for a small reserve that shows when it wants more."""
+LATE_MS: Millis = 60_000
+"""Who takes up his reserve so soon after it has left nothing unused: he follows late. He is waited for twice as long from
+then on, this long at most."""
 RESERVE_MA: MilliAmps = 2_000
 ASKS_MS: Millis = 30_000
 """Who takes up his reserve is raised for so long as soon as others have confirmed that they give back what he had left them."""
@@ -46,6 +49,10 @@ class Vehicle:
     unused_since_mono_ms: Millis | None = None
     wanted_ma: MilliAmps | None = None
     """A cap learned from what it draws; None while it may want everything."""
+    unused_after_ms: Millis = UNUSED_AFTER_MS
+    """How long it may leave current unused before that is released."""
+    released_mono_ms: Millis | None = None
+    """When what it left was released; None while nothing is."""
     asked_mono_ms: Millis | None = None
     """When it last took up its reserve."""
     has_shown_phases: bool = False
@@ -156,13 +163,17 @@ class Vehicle:
         if largest_ma >= commanded_ma - DRAWING_MA:
             # It takes what it gets: it may want more.
             self.unused_since_mono_ms = None
-            if self.wanted_ma is not None:
+            if self.released_mono_ms is not None:
                 self.asked_mono_ms = now.mono_ms
-            self.wanted_ma = None
+                if now.mono_ms - self.released_mono_ms < LATE_MS:
+                    self.unused_after_ms = min(2 * self.unused_after_ms, LATE_MS)
+            self.wanted_ma = self.released_mono_ms = None
         elif largest_ma < commanded_ma - UNUSED_MA:
             if self.unused_since_mono_ms is None:
                 self.unused_since_mono_ms = now.mono_ms
-            elif now.mono_ms - self.unused_since_mono_ms >= UNUSED_AFTER_MS:
+            elif now.mono_ms - self.unused_since_mono_ms >= self.unused_after_ms:
+                if self.released_mono_ms is None:
+                    self.released_mono_ms = now.mono_ms
                 self.wanted_ma = max(self.charger.min_ma, largest_ma + RESERVE_MA)
         else:
             self.unused_since_mono_ms = None
