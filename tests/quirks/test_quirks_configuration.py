@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from edgectl.domain.decisions import Ask
+from edgectl.domain.events import SiteReloaded
+from edgectl.domain.ids import IdToken
 from edgectl.domain.quirks import QuirkProfile
 from edgectl.domain.records import SessionStatus
-from hwsim.world.yard import Yard, play, station16
+from edgectl.domain.site import Token, TokenStatus
+from hwsim.models.ocpp2 import Station20
+from hwsim.world.yard import WALL_OFFSET_S, Yard, play, station16
 
 TAGS = tuple(f"04{number:06X}" for number in range(1, 13))
 
@@ -185,6 +192,98 @@ def test_q50_a_list_goes_whole_in_pieces_and_only_when_it_is_another() -> None:
 
 def test_q50_one_that_fails_at_differences_gets_it_whole() -> None:
     play(lists, station16("differential-fails"), tokens=TAGS)
+
+
+def now_allowed(yard: Yard, *tokens: Token) -> None:
+    """The site's file names other tokens from now on."""
+    assert yard.daemon is not None
+    yard.daemon.inbox.put(SiteReloaded(replace(yard.daemon.settings.site, tokens=tokens)))
+
+
+NEW = ("04EEEEEE", "04FFFFFF")
+OTHERS = (*(Token(IdToken(tag)) for tag in (*TAGS[2:], *NEW)), Token(IdToken(TAGS[0]), TokenStatus.BLOCKED))
+"""One of twelve is blocked, one has gone, two are new."""
+
+
+@pytest.mark.parametrize("version", ["1.6", "2.0.1"])
+def test_when_tokens_change_only_the_changes_are_sent_and_what_it_has_learned_is_forgotten(version: str) -> None:
+    station = station16() if version == "1.6" else station20()
+
+    async def script(yard: Yard) -> None:
+        await yard.until(lambda: "tokens, version" in yard.charger.local_list, "it has the list", 120)
+        yard.plug(token=TAGS[1])  # so that it has learned this one, where it has a cache
+        await yard.until(lambda: yard.charger.evses[0].session is not None, "a session")
+        yard.unplug()
+        now_allowed(yard, *OTHERS)
+        before = list(messages_of(station))
+        await yard.until(lambda: f"{len(OTHERS)} tokens, version" in yard.charger.local_list, "it has the other list", 60)
+        await yard.seconds(5)
+        assert messages_of(station)[len(before) :] == ["Differential"]
+        assert allowed_by(station) == {*TAGS[2:], *NEW}
+        asked = [ask.request for ask in yard.decided(Ask) if ask.ask_id.startswith("local-list/")]
+        assert asked[-2:] == ["send-local-list", "clear-cache"]
+        if version == "2.0.1":
+            assert not station.tokens.is_known(TAGS[1])
+        now_allowed(yard)
+        await yard.until(lambda: "0 tokens, version" in yard.charger.local_list, "the list is empty", 60)
+        assert allowed_by(station) == set()
+
+    play(script, station, tokens=TAGS)
+
+
+def test_q50_one_that_is_at_another_version_or_refuses_changes_gets_the_whole() -> None:
+    one = station16("differential-fails")
+    one.configuration.values["SendLocalListMaxLength"] = "50"
+
+    async def script(yard: Yard) -> None:
+        await lists(yard)
+        now_allowed(yard, *OTHERS)
+        await yard.until(lambda: f"{len(OTHERS)} tokens, version" in yard.charger.local_list, "it has the other list", 60)
+        assert one.list_messages == ["Full", "Differential", "Full"]
+        one.list_version, one.known_tokens = 7, frozenset({"somebody"})  # somebody else was here
+        now_allowed(yard, *OTHERS[:-2])
+        await yard.until(lambda: f"{len(OTHERS) - 2} tokens, version" in yard.charger.local_list, "it has the third", 60)
+        assert one.list_messages[3:] == ["Full"]
+        assert one.known_tokens == {*TAGS[2:], NEW[0]}
+
+    play(script, one, tokens=TAGS)
+
+
+def test_a_list_that_somebody_else_wrote_stays_where_the_site_names_no_tokens() -> None:
+    one = station16()
+    one.list_version, one.known_tokens = 7, frozenset({"somebody"})
+
+    async def script(yard: Yard) -> None:
+        await yard.until(lambda: yard.charger.local_list == "the site names no tokens", "it was asked", 120)
+        assert (one.list_messages, one.known_tokens) == ([], {"somebody"})
+
+    play(script, one, tokens=())
+
+
+def test_a_list_goes_in_messages_of_the_length_that_the_station_takes() -> None:
+    one = station20()
+    one.device.put("LocalAuthListCtrlr.BytesPerMessage", "1000")
+
+    async def script(yard: Yard) -> None:
+        await yard.until(lambda: "tokens, version" in yard.charger.local_list, "it has the list", 120)
+        assert allowed_by(one) == set(TAGS)
+        assert one.tokens.list_messages == ["Full", "Differential", "Differential"]  # one that was too long is not among them
+
+    play(script, one, tokens=TAGS)
+
+
+def station20() -> Station20:
+    return Station20("CP-1", random.Random(1), version="2.0.1", wall_offset_s=WALL_OFFSET_S)
+
+
+def messages_of(station: Any) -> list[str]:
+    """Which kinds of update it was sent."""
+    found: list[str] = station.tokens.list_messages if isinstance(station, Station20) else station.list_messages
+    return found
+
+
+def allowed_by(station: Any) -> set[str]:
+    return set(station.tokens.known if isinstance(station, Station20) else station.known_tokens)
 
 
 def test_q50_one_that_can_do_neither_is_named_with_what_it_has() -> None:

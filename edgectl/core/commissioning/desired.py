@@ -110,7 +110,8 @@ FACTS = frozenset(
         "smartchargingctrlr.rateunit", "smartchargingctrlr.profilestacklevel", "smartchargingctrlr.periodsperschedule",
         "smartchargingctrlr.entries[chargingprofiles]", "smartchargingctrlr.phases3to1",
         "smartchargingctrlr.acphaseswitchingsupported", "smartchargingctrlr.limitchangesignificance",
-        "localauthlistctrlr.entries", "localauthlistctrlr.itemspermessage", "devicedatactrlr.itemspermessage[getvariables]",
+        "localauthlistctrlr.entries", "localauthlistctrlr.itemspermessage", "localauthlistctrlr.bytespermessage",
+        "devicedatactrlr.itemspermessage[getvariables]",
         "devicedatactrlr.itemspermessage[setvariables]", "securityctrlr.securityprofile", "clockctrlr.timesource",
     }
 )  # fmt: skip

@@ -88,6 +88,7 @@ class Station16:
         """Whom it lets charge while it cannot ask."""
         self.list_version: int = 0
         self.list_messages: list[str] = []
+        self.cache_cleared_count = 0
         """How each local list came: ``Full`` or ``Differential``."""
         self.vendor, self.model, self.firmware = "Simulated", "Box 16", "1.0"
         self.restart_count = 0

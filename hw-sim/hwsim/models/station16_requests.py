@@ -177,6 +177,8 @@ def _local_list(station: Station16, payload: dict[str, Any], now_s: float) -> An
         return {"status": "Failed"}
     if len(payload.get("localAuthorizationList", [])) > station.configuration.number("SendLocalListMaxLength"):
         return {"status": "Failed"}
+    if payload["updateType"] == "Differential" and payload["listVersion"] <= station.list_version:
+        return {"status": "VersionMismatch"}
     entries = {
         entry["idTag"]: entry.get("idTagInfo", {}).get("status") for entry in payload.get("localAuthorizationList", [])
     }  # without idTagInfo an entry of a differential update deletes
@@ -184,6 +186,11 @@ def _local_list(station: Station16, payload: dict[str, Any], now_s: float) -> An
     kept = set() if payload["updateType"] == "Full" else station.known_tokens - entries.keys()
     station.known_tokens = frozenset(kept | accepted)
     station.list_version = payload["listVersion"]
+    return ACCEPTED
+
+
+def _clear_cache(station: Station16, payload: dict[str, Any], now_s: float) -> Answer:
+    station.cache_cleared_count += 1
     return ACCEPTED
 
 
@@ -208,7 +215,7 @@ _HANDLERS = {
     "CancelReservation": lambda station, payload, now_s: REJECTED,
     "ChangeAvailability": _availability,
     "ChangeConfiguration": _change_configuration,
-    "ClearCache": lambda station, payload, now_s: ACCEPTED,
+    "ClearCache": _clear_cache,
     "ClearChargingProfile": _clear_profile,
     "DataTransfer": lambda station, payload, now_s: {"status": "UnknownVendorId"},
     "GetCompositeSchedule": _composite,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from hwsim.models.ocpp2.device_model import DeviceModel
@@ -15,6 +16,8 @@ class Tokens:
     def __init__(self, device: DeviceModel, known: frozenset[str]) -> None:
         self.listed = dict.fromkeys(sorted(known), "Accepted")
         self.version = 0
+        self.list_messages: list[str] = []
+        """Of those that were not too large."""
         self._cached: set[str] = set()
         self._device = device
         self._device.put(_LENGTH, str(len(self.listed)))
@@ -61,6 +64,9 @@ class Tokens:
             return "Failed"
         if len(entries) > self._device.number("LocalAuthListCtrlr.ItemsPerMessage"):
             return "Failed"
+        if len(json.dumps(payload)) > self._device.number("LocalAuthListCtrlr.BytesPerMessage"):
+            return "Failed"
+        self.list_messages.append(payload["updateType"])
         if not is_full and payload["versionNumber"] <= self.version:
             return "VersionMismatch"
         if is_full:
