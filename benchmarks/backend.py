@@ -23,7 +23,7 @@ from edgectl.contract.receipts import Receipt
 from edgectl.domain.ids import SiteId
 from edgectl.domain.settings import MqttSettings
 from edgectl.uplink.paho import ClientOptions, PahoTransport
-from edgectl.uplink.transport import Message
+from edgectl.uplink.transport import FIRST_FAILURE, Message
 from edgectl_backend.conformance.scenarios import Ledger
 from edgectl_backend.postgres.database import Database
 from edgectl_backend.postgres.migrating import migrate
@@ -100,8 +100,9 @@ class Sender:
         if not self._missing:
             self._done.set()
 
-    def on_subscribe_refused(self, topic_filter: str, reason_code: int) -> None:
-        raise CheckFailedError(f"{topic_filter}: 0x{reason_code:02X}")
+    def on_suback(self, topic_filter: str, reason_code: int) -> None:
+        if reason_code >= FIRST_FAILURE:
+            raise CheckFailedError(f"{topic_filter}: 0x{reason_code:02X}")
 
 
 def records_of(run: str, count: int) -> list[tuple[str, str, bytes]]:
@@ -169,7 +170,7 @@ def _command(name: str, port: int, url: str, listen: int) -> list[str]:
 async def _subscribed(consumers: Sequence[Server], *, is_plain: bool) -> None:
     """The page of a backend is there before its subscription is."""
     deadline_s = asyncio.get_running_loop().time() + 20
-    while not is_plain and not all("broker_connected" in consumer.log_text() for consumer in consumers):
+    while not is_plain and not all("broker_subscribed" in consumer.log_text() for consumer in consumers):
         if asyncio.get_running_loop().time() > deadline_s:
             raise CheckFailedError("a backend does not reach the broker")
         await asyncio.sleep(0.05)

@@ -239,9 +239,7 @@ class Connection:
     ) -> None:
         topic_filter = self._filters.pop(mid, "")
         for reason_code in reason_codes:
-            if reason_code.value >= FIRST_FAILURE:
-                code = reason_code.value
-                self._tell(lambda listener, code=code: listener.on_subscribe_refused(topic_filter, code))  # type: ignore[misc]
+            self._tell(lambda listener, code=reason_code.value: listener.on_suback(topic_filter, code))  # type: ignore[misc]
 
 
 def nothing(*_: object) -> None:

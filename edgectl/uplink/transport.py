@@ -85,7 +85,8 @@ class Listener(Protocol):
         """The broker has answered the publish ``token``. Only below ``FIRST_FAILURE`` does it mean that it was taken."""
 
     def on_message(self, message: Message) -> None: ...
-    def on_subscribe_refused(self, topic_filter: str, reason_code: int) -> None: ...
+    def on_suback(self, topic_filter: str, reason_code: int) -> None:
+        """The broker has answered a subscription. Only below ``FIRST_FAILURE`` are messages delivered from now on."""
 
 
 class MqttTransport(Protocol):

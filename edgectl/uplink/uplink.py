@@ -443,7 +443,9 @@ class Uplink:
         else:
             self._take_command(inbound.name, message, now)
 
-    def on_subscribe_refused(self, topic_filter: str, reason_code: int) -> None:
+    def on_suback(self, topic_filter: str, reason_code: int) -> None:
+        if reason_code < FIRST_FAILURE:
+            return
         self._counters["subscriptions_refused"] += 1
         if self._access.refused(topic_filter):
             self._inbox.put(AccessChecked(self._access.problem))

@@ -136,5 +136,6 @@ class _Player:
             judge.received(stream, message.payload, is_retained=message.is_retained)
         self._news.set()
 
-    def on_subscribe_refused(self, topic_filter: str, reason_code: int) -> None:
-        self._trouble = f"the broker does not let us read {topic_filter} (0x{reason_code:02X})"
+    def on_suback(self, topic_filter: str, reason_code: int) -> None:
+        if reason_code >= FIRST_FAILURE:
+            self._trouble = f"the broker does not let us read {topic_filter} (0x{reason_code:02X})"

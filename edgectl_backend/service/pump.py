@@ -61,6 +61,8 @@ class Pump:
         self._arrived: deque[tuple[datetime, Message]] = deque()
         self._news = asyncio.Event()
         self._outgoing = Outgoing(transport, keep=RECEIPTS_MAX)
+        self._listening: set[str] = set()
+        """Subscriptions the broker has granted."""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -76,6 +78,7 @@ class Pump:
 
     def on_connected(self, receive_maximum: int, _maximum_packet_size: int | None, _is_session_present: bool = False) -> None:
         self.is_connected, self.detail = True, ""
+        self._listening.clear()
         for topic_filter in filters(self._group):
             self._transport.subscribe(topic_filter)
         self.counters["connects"] += 1
@@ -101,7 +104,12 @@ class Pump:
         self._arrived.append((_EPOCH + timedelta(milliseconds=self._clock.now().utc_ms), message))
         self._news.set()
 
-    def on_subscribe_refused(self, topic_filter: str, reason_code: int) -> None:
+    def on_suback(self, topic_filter: str, reason_code: int) -> None:
+        if reason_code < FIRST_FAILURE:
+            self._listening.add(topic_filter)
+            if self._listening == set(filters(self._group)):
+                log.info("broker_subscribed")
+            return
         self.counters["subscriptions_refused"] += 1
         self.is_connected, self.detail = False, f"the broker does not let us read {topic_filter} (0x{reason_code:02X})"
         log.error("subscription_refused", topic_filter=topic_filter, reason_code=reason_code)

@@ -159,5 +159,7 @@ class _Sender:
         if answer.status in FINAL:
             self.answer.set_result(answer)
 
-    def on_subscribe_refused(self, _topic_filter: str, _reason_code: int) -> None:
+    def on_suback(self, _topic_filter: str, reason_code: int) -> None:
+        if reason_code < FIRST_FAILURE:
+            return
         self.trouble = "the broker does not let us read answers"

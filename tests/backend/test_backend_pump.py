@@ -134,6 +134,6 @@ async def test_receipts_stay_within_what_the_broker_takes_and_wait_for_a_connect
 async def test_a_subscription_that_is_denied_is_no_health(held: Any) -> None:
     _, _, pump = held
     pump.on_connected(1, None, False)
-    pump.on_subscribe_refused("edgectl/v1/+/status", 0x87)
+    pump.on_suback("edgectl/v1/+/status", 0x87)
     assert not pump.is_connected
     assert "does not let us read edgectl/v1/+/status" in pump.detail

@@ -17,6 +17,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 30.0
+RECEIVE_MAXIMUM = 20
+"""Of mosquitto, where its file names no other: who has more unanswered is thrown out."""
 
 
 async def until(holds: Callable[[], object], what: str, seconds: float = LIMIT_S) -> None:
@@ -49,17 +51,17 @@ class BackendProcess:
 
     async def start(self) -> None:
         """Run it until it is subscribed."""
-        seen = self._connects()
+        seen = self._subscribed_count()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - a fork takes no time a test would notice
                 self._command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         process = self._process
-        await until(lambda: self._connects() > seen or process.poll() is not None, "the backend is connected")
+        await until(lambda: self._subscribed_count() > seen or process.poll() is not None, "the backend is subscribed")
         assert process.poll() is None, self.log.read_text()
 
-    def _connects(self) -> int:
-        return self.log.read_text().count("broker_connected") if self.log.exists() else 0
+    def _subscribed_count(self) -> int:
+        return self.log.read_text().count("broker_subscribed") if self.log.exists() else 0
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> int | None:
         process, self._process = self._process, None
@@ -79,7 +81,7 @@ class BareSite:
         self.receipts: list[dict[str, Any]] = []
         self._is_ready = False
         self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "", protocol=mqtt.MQTTv5)
-        self._client.max_inflight_messages_set(0)
+        self._client.max_inflight_messages_set(RECEIVE_MAXIMUM)
         if password is not None:
             self._client.username_pw_set(site, password)
         self._client.on_connect = lambda client, *_: client.subscribe(f"edgectl/v1/{site}/receipt/+", qos=1)
@@ -118,14 +120,14 @@ class BareSite:
         await until(lambda: wanted <= set(self.acked), f"receipts for {len(wanted)} records; {len(set(self.acked))} came")
 
     async def sent_until_acknowledged(self, bodies: dict[tuple[str, int], bytes], *, every_s: float = 2.0) -> None:
-        """Like a gateway: what has no receipt is sent again, up to a bound."""
-        for _ in range(60):
+        """Like a gateway: what has no receipt is sent again, each time a little later, up to a bound."""
+        for round_number in range(60):
             missing = [key for key in bodies if key not in set(self.acked)]
             if not missing:
                 return
             for start in range(0, len(missing), 200):
                 self.bill(*(bodies[key] for key in missing[start : start + 200]))
-            deadline = asyncio.get_running_loop().time() + every_s
+            deadline = asyncio.get_running_loop().time() + every_s * min(4, 1 + round_number / 2)
             while asyncio.get_running_loop().time() < deadline and not set(missing) <= set(self.acked):
                 await asyncio.sleep(0.02)
         pytest.fail(f"{len([key for key in bodies if key not in set(self.acked)])} records have no receipt")

@@ -229,10 +229,15 @@ class SimTransport:
 
     def subscribe(self, topic_filter: str) -> None:
         self._filters.append(topic_filter)
+        self._broker.later(lambda: self._granted(topic_filter))
         for topic, payload in self._broker.retained.items():
             if topic_matches(topic_filter, topic):
                 message = Message(topic, payload, is_retained=True)
                 self._broker.later(lambda message=message: self.deliver(message))  # type: ignore[misc]
+
+    def _granted(self, topic_filter: str) -> None:
+        if self._is_connected and self._listener is not None:
+            self._listener.on_suback(topic_filter, 1)
 
     async def close(self) -> None:
         self._is_closed = True

@@ -46,8 +46,8 @@ class Listener:
     def on_message(self, message: Message) -> None:
         self.note("message", message)
 
-    def on_subscribe_refused(self, topic_filter: str, reason_code: int) -> None:
-        self.note("refused", topic_filter)
+    def on_suback(self, topic_filter: str, reason_code: int) -> None:
+        self.note("suback", topic_filter)
 
     def of(self, what: str) -> list[Any]:
         return [value for kind, value in self.said if kind == what]

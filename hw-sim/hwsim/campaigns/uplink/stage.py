@@ -65,7 +65,7 @@ class Stage:
         for name in self.names[1:]:
             await self.start(name)
         await self._until(
-            "the backends are connected", lambda: all("broker_connected" in self.log(name) for name in self.names[2:])
+            "the backends are subscribed", lambda: all("broker_subscribed" in self.log(name) for name in self.names[2:])
         )
         self.allow(0)
         await self.start("gateway")
