@@ -22,6 +22,7 @@ ALL = (
     "meters",
     "backend",
     "ledger",
+    "tokens",
     "uplink",
     "offline",
 )

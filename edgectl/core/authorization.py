@@ -1,4 +1,7 @@
-"""Who may charge. Answers are constant for equal questions; the clock comes in with the question."""
+"""Who may charge. Answers are constant for equal questions; the clock comes in with the question.
+
+An answer takes the same effort for every card, known or not, and however long the list is.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +41,9 @@ class Authorization:
         return self._told_utc_ms is None or utc_ms - self._told_utc_ms >= self._max_age_ms
 
     def verdict(self, uid: IdToken, utc_ms: UtcMillis) -> TokenVerdict:
-        token = self._by_uid.get(_key(uid))
-        if token is None and self._granted.get(_key(uid), (0, ""))[0] > utc_ms:
+        key = _key(uid)
+        token, (granted_until_ms, _) = self._by_uid.get(key), self._granted.get(key, (0, ""))  # both, whoever asks
+        if token is None and granted_until_ms > utc_ms:
             return TokenVerdict(TokenStatus.ACCEPTED)
         if token is None:
             is_free = self._policy is OfflinePolicy.ANYONE

@@ -83,7 +83,7 @@ def _session(session: Session, zone: tzinfo, currency: str) -> tuple[object, ...
         currency if cost else "",
         cost.before_taxes if cost else "",
         cost.after_taxes if cost else "",
-        " ".join((*_correction(session), *session.flags)) if cost else "no price",
+        "; ".join(filter(None, (_correction(session), " ".join(session.flags)))) if cost else "no price",
     )
 
 
@@ -91,9 +91,9 @@ def _kind(session: Session) -> str:
     return "session" if session.correction is None else session.correction.kind.value
 
 
-def _correction(session: Session) -> tuple[str, ...]:
+def _correction(session: Session) -> str:
     one = session.correction
-    return () if one is None else (f"{one.kind.value} of {one.of}: {one.reason};",)
+    return "" if one is None else f"{one.kind.value} of {one.of}: {one.reason}"
 
 
 def statement_html(groups: Sequence[tuple[str, list[Month]]], site: Site, title: str, zone: tzinfo) -> str:
@@ -118,7 +118,8 @@ def _page(name: str, found: list[Month], site: Site, title: str, zone: tzinfo) -
         after = sum((part.after_taxes for part in found), Decimal(0))
         body += f"<p class=sum>Together {before} {found[0].currency} before taxes, {after} {found[0].currency} after</p>"
     said = "".join(f"<p>{escape(note)}</p>" for note in notes)
-    return f"<section><h1>{escape(name)}</h1><p>{escape(title)}. {escape(where)}</p>{body}{said}</section>"
+    # What is to be known stands above the sessions: below them it would now and then be alone on a page.
+    return f"<section><h1>{escape(name)}</h1><p>{escape(title)}. {escape(where)}</p>{said}{body}</section>"
 
 
 def _table(part: Month, zone: tzinfo) -> str:
@@ -126,16 +127,17 @@ def _table(part: Month, zone: tzinfo) -> str:
     for session in part.sessions:
         _, token, begin, end, energy, _, before, after, words = _session(session, zone, part.currency)
         cells = (begin, end, f"{session.charger}/{session.evse_number}", token or "", energy, before, after, words)
-        rows.append("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in cells) + "</tr>")
+        marked = zip(_KINDS, cells, strict=True)
+        rows.append("<tr>" + "".join(f"<td{kind}>{escape(str(cell))}</td>" for kind, cell in marked) + "</tr>")
     for line in part.lines:
         words = escape(sentence(line, part.currency))
-        rows.append(f"<tr><td colspan=5>{words}</td><td>{line.amount}</td><td></td><td></td></tr>")
+        rows.append(f"<tr><td colspan=5>{words}</td><td class=n>{line.amount}</td><td></td><td></td></tr>")
     total = (
-        f"<tr class=sum><td colspan=4>{escape(part.account)}</td><td>{_kilowatt_hours(part.energy_wh)}</td>"
-        f"<td>{part.before_taxes}</td><td>{part.after_taxes}</td><td>{escape(part.currency)}</td></tr>"
+        f"<tr class=sum><td colspan=4>{escape(part.account)}</td><td class=n>{_kilowatt_hours(part.energy_wh)}</td>"
+        f"<td class=n>{part.before_taxes}</td><td class=n>{part.after_taxes}</td><td>{escape(part.currency)}</td></tr>"
     )
     names = ("from", "to", "charger", "token", "kWh", "before taxes", "after taxes", "remarks")
-    head = "".join(f"<th>{name}</th>" for name in names)
+    head = "".join(f"<th{kind}>{name}</th>" for kind, name in zip(_KINDS, names, strict=True))
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}{total}</tbody></table>"
 
 
@@ -148,10 +150,14 @@ def _kilowatt_hours(energy_wh: int) -> str:
     return f"{'-' if energy_wh < 0 else ''}{whole}.{part:03d}"
 
 
+_KINDS = (" class=d", " class=d", "", "", " class=n", " class=n", " class=n", "")
+"""Of the columns: a moment stays in one piece, a number stands on the right, everything else may break anywhere."""
+
 _HEAD = """<!doctype html><html lang=en><head><meta charset=utf-8><title>TITLE</title><style>
-body{font:10pt/1.4 sans-serif;margin:2em;color:#000}h1{font-size:14pt;margin:0}section{break-after:page;margin-bottom:3em}
-table{border-collapse:collapse;width:100%;margin:1em 0}th,td{text-align:left;padding:.2em .6em .2em 0;vertical-align:top;
-border-bottom:1px solid #ccc}td:nth-last-child(-n+4):not(:last-child){text-align:right;font-variant-numeric:tabular-nums}
-.sum td,p.sum{font-weight:bold}
-tr{break-inside:avoid}@media print{body{margin:0}}
+body{font:10pt/1.4 sans-serif;margin:2em;color:#000}h1{font-size:14pt;margin:0}section{margin-bottom:3em}
+section+section{break-before:page}table{border-collapse:collapse;width:100%;margin:1em 0}
+th,td{text-align:left;padding:.2em .6em .2em 0;vertical-align:top;border-bottom:1px solid #ccc;overflow-wrap:anywhere}
+.d{white-space:nowrap}.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}th{white-space:nowrap}
+.sum td,p.sum{font-weight:bold}.sum{break-before:avoid}h1{overflow-wrap:anywhere}
+tr{break-inside:avoid}@media print{body{margin:0;font-size:9pt}}
 </style></head><body>"""

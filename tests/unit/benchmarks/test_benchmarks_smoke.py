@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import backend, flood, ledger, meters, offline, reaction, replay, report, server, storm, uplink, wire
+from benchmarks import backend, flood, ledger, meters, offline, reaction, replay, report, server, storm, tokens, uplink, wire
 from benchmarks.daemon import names, site_text
 from edgectl.config.loading import check_text
 
@@ -149,3 +149,10 @@ def test_the_uplink_benchmark_runs() -> None:
     assert len(found["records_per_s"]) == 1
     assert found["session_bytes"]["signed"]["plain"] > found["session_bytes"]["unsigned"]["plain"] > 1_000
     assert found["telemetry_row_bytes"]["packed"] < found["telemetry_row_bytes"]["plain"]
+
+
+@slow
+def test_tokens_measures_every_kind_alone_and_beside_others() -> None:
+    results = tokens.run(few=2, many=4, chargers=1, count=6, settle_s=0.0)
+    assert set(results) == {f"{count} tokens, {others} others" for count in (2, 4) for others in (0, 1)}
+    assert all(set(found["median_ms"]) == {"known", "blocked", "unknown"} for found in results.values())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from types import FrameType
 
 import pytest
 from hypothesis import given, settings
@@ -197,3 +199,40 @@ def test_the_other_way_round_of_every_card_has_the_same_rights(raw: bytes) -> No
     applied = Managed({}).applied(replace(site_of(OfflinePolicy.ANYONE, token), is_reversed_known=True))
     assert Authorization(applied).verdict(IdToken(raw[::-1].hex()), NOON_UTC_MS).status is TokenStatus.BLOCKED
     assert len({uid.uid.casefold() for uid in applied.tokens}) == len(applied.tokens)
+
+
+# --- the same effort for every card ---------------------------------------------------------------------------------------
+
+
+def effort(bench: Bench, uid: str) -> int:
+    """How many calls an answer takes, of functions in Python and in C."""
+    counted = 0
+
+    def count(_frame: FrameType, what: str, _about: object) -> None:
+        nonlocal counted
+        counted += what in {"call", "c_call"}
+
+    event = TokenPresented(bench.call("A"), IdToken(uid))
+    sys.setprofile(count)
+    try:
+        bench.controller.handle(event, bench.now)
+    finally:
+        sys.setprofile(None)
+    return counted
+
+
+def test_an_answer_takes_the_same_effort_whoever_asks_and_however_long_the_list_is() -> None:
+    """Who tries numbers at a reader learns nothing from the time of an answer (on sockets: the benchmark `tokens`)."""
+    found: dict[int, list[int]] = {}
+    for count in (10, 10_000):
+        listed = tuple(Token(IdToken(f"K{n:07}"), (TokenStatus.ACCEPTED, TokenStatus.BLOCKED)[n % 2]) for n in range(count))
+        bench = Bench(site_of(OfflinePolicy.KNOWN_TOKENS, *listed))
+        bench.boot("A")
+        assert [asked(bench, uid).verdict.status.value for uid in ("K0000002", "K0000003", "K-no-one")] == [
+            "accepted",
+            "blocked",
+            "unknown",
+        ]
+        found[count] = [effort(bench, uid) for uid in ("K0000002", "K0000003", "K-no-one", "K0000002")]
+    assert found[10] == found[10_000]
+    assert len(set(found[10])) == 1, found

@@ -304,7 +304,9 @@ def test_a_page_to_print_needs_nothing_from_elsewhere_and_believes_no_name() -> 
     assert "http" not in page
     assert page.count("<section>") == 3  # anna, berta's fee, and those without an account
     assert "2026-11-20 21:00 CET" in page
-    assert "Indicative" in page
+    assert page.index("Indicative") < page.index("<table")  # never alone on the last page
+    assert "<td class=n>10.000</td><td class=n>6.35</td>" in page
+    assert page.count("<th class=n>") == 3 * page.count("<table>")
 
 
 def test_sessions_without_a_price_are_listed_and_in_no_sum() -> None:
