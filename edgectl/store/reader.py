@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from edgectl.domain.errors import StoreError
 from edgectl.domain.ids import CircuitId, EvseId
 from edgectl.domain.phases import Phase
 from edgectl.domain.reasons import Cause, Reason
@@ -207,8 +208,10 @@ class LedgerFile:
             after_seq = step[-1][0]
 
     def _meta(self, key: str) -> str:
-        (row,) = self._all("SELECT value FROM meta WHERE key = ?", (key,))
-        return str(row[0])
+        found = self._all("SELECT value FROM meta WHERE key = ?", (key,))
+        if not found:
+            raise StoreError("damaged", f"it has no {key} any more", is_permanent=True)
+        return str(found[0][0])
 
     def _all(self, statement: str, values: tuple[str | int | None, ...]) -> list[tuple[Any, ...]]:
         try:

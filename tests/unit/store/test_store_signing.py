@@ -129,7 +129,7 @@ def bodies(path: Path) -> list[bytes] | None:
 
 
 def test_no_flipped_byte_of_a_copy_changes_a_billing_record_unseen(bench: LedgerBench, tmp_path: Path) -> None:
-    """Each byte of the pages that hold billing records, and a sample of all others."""
+    """Each byte of the pages that hold billing records or the epoch, and a sample of all others."""
     ledger = bench.open(signer=SIGNER)
     for number in range(4):
         # The last is longer than a page, so that its rest lies on pages of its own.
@@ -139,7 +139,7 @@ def test_no_flipped_byte_of_a_copy_changes_a_billing_record_unseen(bench: Ledger
     backup(bench.path, copy, NOW)
     whole, true = copy.read_bytes(), bodies(copy)
     assert true is not None
-    needles = [whole.find(body[:40]) for body in true] + [whole.find(b"x" * 1_000)]
+    needles = [whole.find(body[:40]) for body in true] + [whole.find(b"x" * 1_000), whole.find(ledger.opened.epoch.encode())]
     pages = {place // 4_096 for place in needles}
     dense = [place for place in range(len(whole)) if place // 4_096 in pages and whole[place] not in (0, ord("x"))]
     sparse = [place for place in range(0, len(whole), 61) if place // 4_096 not in pages] + list(range(100))
