@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime, timedelta
@@ -32,11 +33,14 @@ class Operator:
         self.events: list[dict[str, Any]] = []
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, "operator", protocol=mqtt.MQTTv5)
         self._client.on_message = self._heard
+        is_listening = threading.Event()
+        self._client.on_subscribe = lambda *_: is_listening.set()
         self._client.on_connect = lambda client, *_: client.subscribe(
             [("edgectl/v1/e2e/cmd-ack/#", 1), ("edgectl/v1/e2e/event/limit", 1)]
         )
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
+        assert is_listening.wait(30), "an answer could come before anybody listens"
 
     def _heard(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         body = json.loads(message.payload)

@@ -117,7 +117,7 @@ class BareSite:
 
     async def acknowledged(self, keys: Iterable[tuple[str, int]]) -> None:
         wanted = set(keys)
-        await until(lambda: wanted <= set(self.acked), f"receipts for {len(wanted)} records; {len(set(self.acked))} came")
+        await until(lambda: wanted <= set(self.acked), f"receipts for all of {len(wanted)} records")
 
     async def sent_until_acknowledged(self, bodies: dict[tuple[str, int], bytes], *, every_s: float = 2.0) -> None:
         """Like a gateway: what has no receipt is sent again, each time a little later, up to a bound."""
