@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from support.plant import TAG, Bench, plant
+from support.store_records import ended
 
 from edgectl.core.controller import Controller
 from edgectl.domain.decisions import ActionAnswered, Ask, InstallFallback, PublishState, Reply, SetLimit, SignCertificate
@@ -17,6 +18,7 @@ from edgectl.domain.events import (
     Call,
     ChargerBooted,
     ChargerConnected,
+    CorrectionRequested,
     Event,
     HeartbeatReceived,
     LimitRequested,
@@ -33,7 +35,7 @@ from edgectl.domain.events import (
 from edgectl.domain.external import Amount, LimitSource, LimitWish, Target, TargetKind
 from edgectl.domain.ids import ChargerId, MeterId
 from edgectl.domain.phases import Phases
-from edgectl.domain.records import Durability, MessageKept, Record, Restored, SessionKept
+from edgectl.domain.records import BillKept, Durability, MessageKept, Record, Restored, SessionKept
 from edgectl.domain.time import Instant
 from edgectl.runtime import engine as engine_module
 from edgectl.runtime.actions import ActionDesk
@@ -362,3 +364,28 @@ async def test_who_sets_a_limit_hears_yes_when_it_is_on_the_disk_and_the_limit_d
         while not heard:
             await asyncio.sleep(0.001)
     assert (heard[0].outcome, heard[0].problem == "") == (Outcome.ACCEPTED, is_kept)
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+async def test_who_corrects_a_record_hears_yes_when_the_credit_and_the_replacement_are_on_the_disk(is_kept: bool) -> None:
+    rig = Rig()
+    heard: list[ActionAnswered] = []
+    sealed = ended("s-1", rig.clock.now().utc_ms - 3_600_000, energy_wh=2_000)
+    rig.actions.begin(lambda name: CorrectionRequested(name, "ops", sealed, None, 1_000, None, "r"), heard.append)
+    event = await rig.inbox.get()
+    while not isinstance(event, CorrectionRequested):
+        event = await rig.inbox.get()
+    rig.engine.handle(event)
+    await turns()
+    records, committed = rig.store.commits[-1]
+    assert sum(isinstance(record, BillKept) for record in records) == 2
+    assert heard == []
+    if is_kept:
+        committed.set_result(None)
+    else:
+        committed.set_exception(StoreError("disk-full", "no room", is_permanent=False))
+    async with asyncio.timeout(5):
+        while not heard:
+            await asyncio.sleep(0.001)
+    assert heard[0].outcome is (Outcome.ACCEPTED if is_kept else Outcome.ERROR)
+    rig.engine.end()
