@@ -129,6 +129,8 @@ def chargers(found: list[dict[str, Any]]) -> RenderableType:
 
 def _why(evse: dict[str, Any]) -> str:
     words = str(evse["reason"]["cause"])
+    if evse["rung_since_at"]:
+        words += f", told by {evse['rung']} since {moment(evse['rung_since_at'])[11:16]}Z"
     words += _turn(evse)
     target = evse["target"]
     if target and target["energy_wh"]:

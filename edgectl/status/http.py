@@ -30,7 +30,7 @@ from edgectl.status.encode import encode
 from edgectl.status.limits import LimitDoor, check_token
 from edgectl.status.metrics import exposition
 from edgectl.status.moments import ALLOWED, local, read_moment
-from edgectl.status.words import explain
+from edgectl.status.words import climbed, explain
 
 log = structlog.get_logger(__name__)
 
@@ -372,17 +372,20 @@ web_runner = web.AppRunner
 
 def _present(charger: ChargerView, evse: EvseView, view: SiteView) -> _Limit:
     name = f"{charger.id}/{evse.number}"
-    why = explain(name, evse.commanded_ma, evse.reason, evse.limit_since_ms, timezone=view.timezone)
+    why = _why(name, evse, view.timezone)
     return _Limit(charger.id, evse.number, iso(view.at_utc_ms), evse.commanded_ma, evse.reason, why)
 
 
 def _explain(charger: ChargerView, shown: dict[str, Any], timezone: str) -> dict[str, Any]:
     """Add the sentence to each EVSE."""
     for evse, body in zip(charger.evses, shown["evses"], strict=True):
-        body["why"] = explain(
-            f"{charger.id}/{evse.number}", evse.commanded_ma, evse.reason, evse.limit_since_ms, timezone=timezone
-        )
+        body["why"] = _why(f"{charger.id}/{evse.number}", evse, timezone)
     return shown
+
+
+def _why(name: str, evse: EvseView, timezone: str) -> str:
+    words = explain(name, evse.commanded_ma, evse.reason, evse.limit_since_ms, timezone=timezone)
+    return " ".join(filter(None, (words, climbed(evse, timezone))))
 
 
 async def _openapi(_request: web.Request) -> web.Response:

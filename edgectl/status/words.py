@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgectl.domain.phases import Phase
 from edgectl.domain.reasons import Authority, Cause, Input, Reason
 from edgectl.domain.units import MilliAmps, Millis
+from edgectl.domain.views import EvseView
 from edgectl.status.moments import local_minutes
 
 
@@ -17,6 +18,23 @@ def explain(
     may = f"{name} may draw {amps(limit_ma)}" if limit_ma > 0 else f"{name} waits at 0 A"
     sentence = f"{may} {_because(reason, timezone)}."
     return sentence if since_ms is None else f"{sentence} Set {_seconds(since_ms)} ago."
+
+
+_RUNGS = {
+    "tx": "the profile of its transaction",
+    "tx-default": "the default profile of transactions",
+    "station-max": "the maximum of the whole station",
+}
+
+
+def climbed(evse: EvseView, timezone: str = "UTC") -> str:
+    """In which other way an EVSE is told since its first did not work, and why; nothing where the first does."""
+    if evse.rung_since_utc_ms is None:
+        return ""
+    since = local_minutes(evse.rung_since_utc_ms, timezone)
+    if evse.rung in _RUNGS:
+        return f"It is told by {_RUNGS[evse.rung]} since {since}; before: {evse.rung_detail}."
+    return f"Since {since} nothing it is told has any effect ({evse.rung_detail}); where there is no room it stops."
 
 
 def _because(reason: Reason, timezone: str) -> str:

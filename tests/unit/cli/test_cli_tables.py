@@ -17,6 +17,8 @@ def shown(**of_evse: object) -> str:
         "commanded_ma": 0,
         "energy_wh": 1_500,
         "reason": {"cause": "turn"},
+        "rung": "tx",
+        "rung_since_at": None,
         "queue_number": None,
         "pause_count": 0,
         "owed_wh": 0,
@@ -38,3 +40,8 @@ def test_who_waits_is_told_his_place_since_when_and_what_he_is_owed() -> None:
 def test_who_never_waited_is_told_nothing_of_it() -> None:
     words = shown(turn_since_at="2026-11-25T02:14:00.000Z", commanded_ma=16_000, reason={"cause": "circuit"})
     assert words.rstrip().endswith("circuit")
+
+
+def test_another_way_of_telling_it_is_named_with_its_start() -> None:
+    words = shown(rung="station-max", rung_since_at="2026-11-25T02:14:00.000Z")
+    assert "turn, told by station-max since 02:14Z" in words

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ from edgectl.ports import OutboxSummary
 from edgectl.status import openapi
 from edgectl.status.encode import encode
 from edgectl.status.metrics import exposition
-from edgectl.status.words import explain
+from edgectl.status.words import climbed, explain
 
 INPUTS = (
     Input("limit", 125_000, "mA"),
@@ -44,6 +45,21 @@ def test_every_cause_has_a_sentence(cause: Cause, limit_ma: int | None) -> None:
     assert words.startswith("X/1")
     assert words.endswith(".")
     assert "None" not in words
+
+
+@pytest.mark.parametrize(
+    ("rung", "words"),
+    [
+        ("tx-default", "It is told by the default profile of transactions since 2027-01-15 09:00; before: 2 limits refused."),
+        ("stop", "Since 2027-01-15 09:00 nothing it is told has any effect (2 limits refused); where there is no room it stops."),
+    ],
+)
+def test_another_way_of_telling_a_charger_its_limit_is_said_with_its_start_and_its_cause(rung: str, words: str) -> None:
+    bench = Bench(plant("A"))
+    evse = bench.controller.picture(bench.now).chargers[0].evses[0]
+    assert climbed(evse) == ""
+    told = replace(evse, rung=rung, rung_since_utc_ms=1_800_000_000_000, rung_detail="2 limits refused")
+    assert climbed(told, "Europe/Berlin") == words
 
 
 def test_a_picture_is_plain_json_with_moments_and_phases_spelled_out() -> None:
