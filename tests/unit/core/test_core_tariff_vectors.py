@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -21,6 +22,7 @@ FOLDER = FOUND or Path("absent")
 
 TARIFFS = sorted(FOLDER.glob("spec-*/tariff*.json"))
 CDRS = sorted(FOLDER.glob("tandemdrive/*/cdr*.json"))
+EXAMPLES = sorted(FOLDER.glob("spec-*/cdr_example.json"))
 
 
 def load(path: Path) -> dict[str, object]:
@@ -60,5 +62,21 @@ def test_every_cdr_costs_what_it_states(path: Path) -> None:
         assert part == Decimal(cdr.get(key, {"excl_vat": 0})["excl_vat"])  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.parent.name)
+def test_the_cdr_of_the_specification_costs_what_it_states_by_the_tariff_in_it(path: Path) -> None:
+    cdr: dict[str, Any] = load(path)
+    cost = price(tariff_of(cdr["tariffs"][0]), of_body(cdr), ZoneInfo("UTC"))
+    stated = cdr["total_cost"]
+    net = Decimal(stated.get("excl_vat", stated.get("before_taxes")))
+    gross = Decimal(stated["incl_vat"]) if "incl_vat" in stated else net + sum(Decimal(tax["amount"]) for tax in stated["taxes"])
+    assert (Decimal(cost.before_taxes), Decimal(cost.after_taxes)) == (net, gross)
+
+
+NEITHER_WRITTEN_NOR_READ = {"location", "session", "token"}
+"""Objects of OCPI that the gateway has no use for: a backend makes them, and gives it tokens in words of its own."""
+
+
 def test_nothing_is_missed() -> None:
-    assert (len(TARIFFS), len(CDRS)) == (42, 7)
+    assert (len(TARIFFS), len(CDRS), len(EXAMPLES)) == (42, 7, 2)
+    others = {path for path in FOLDER.rglob("*.json") if path.name != "tariff.json"} - {*TARIFFS, *CDRS, *EXAMPLES}
+    assert {path.name.partition("_")[0] for path in others} == NEITHER_WRITTEN_NOR_READ
