@@ -6,6 +6,7 @@ A row of the outbox passes through these states, and only the ledger ends its li
     FLYING -- connection lost --> WAITING
     FLYING -- refused, or poisonous --> PARKED
     SENT -- no receipt in time --> WAITING
+    FLYING -- telemetry that nobody is subscribed to --> WAITING, and the line with it, longer each time
     any -- receipt committed --> gone from the disk, and then from here
 
 What the disk says (``refreshed``) is the truth about what is owed: this object holds the first ``LINE_COUNT`` rows of each
@@ -41,6 +42,9 @@ TELEMETRY_FLIGHT_COUNT: Final = 4
 
 TELEMETRY_TIMEOUT_MS: Final[Millis] = 3_600_000
 """A backend that takes blocks and sends no receipts costs one line of them an hour."""
+
+TELEMETRY_FIRST_HOLD_MS: Final[Millis] = 10_000
+"""After a block that was not delivered the line rests; each time twice as long, up to ``LONGEST_TIMEOUT_MS``."""
 
 TELEMETRY_BYTES_PER_S: Final = 64_000
 """The token bucket of telemetry: a week of 20 EVSEs, 20 MB, takes five minutes, and a shared line is not filled."""
@@ -128,6 +132,25 @@ class _Line:
         self.entries: dict[int, _Entry] = {}
         self.is_fresh = False
         """Read from the disk since the connection was made."""
+        self.held_until_ms: Millis | None = None
+        self.hold_ms: Millis = 0
+        """How long it rested last, since something was not delivered; 0: all was."""
+
+    def hold(self, now_ms: Millis) -> None:
+        """Something was not delivered: nothing more of this line for a while. Answers to its companions change nothing."""
+        if self.held_until_ms is None:
+            self.hold_ms = min(2 * self.hold_ms, LONGEST_TIMEOUT_MS) or TELEMETRY_FIRST_HOLD_MS
+            self.held_until_ms = now_ms + self.hold_ms
+
+    def release(self) -> None:
+        """Somebody is there again, or may be: no reason to rest."""
+        self.held_until_ms = None
+        self.hold_ms = 0
+
+    @property
+    def is_slower(self) -> bool:
+        """The backend was silent for too long, and has said nothing since."""
+        return self.timeout_ms > self._first_timeout_ms
 
     def refresh(self, rows: Sequence[OutboxRow], limit: int, now_ms: Millis) -> None:
         self.is_fresh = True
@@ -147,7 +170,9 @@ class _Line:
         self.timeout_ms = self._first_timeout_ms
 
     def rewind_overdue(self, now_ms: Millis) -> None:
-        """Without a receipt in time, what was sent is sent again, from the head and in order."""
+        """Without a receipt in time, what was sent is sent again, from the head and in order. A rest that is over ends."""
+        if self.held_until_ms is not None and now_ms >= self.held_until_ms:
+            self.held_until_ms = None
         due_ms = self.due_ms()
         if due_ms is None or now_ms < due_ms:
             return
@@ -167,8 +192,7 @@ class _Line:
 
     def due_ms(self) -> Millis | None:
         dues = [e.settled_ms + self._longest_timeout_ms for e in self.entries.values() if e.state in (_State.SENT, _State.PARKED)]
-        silent_ms = self._silent_ms()
-        return min(dues if silent_ms is None else [*dues, silent_ms], default=None)
+        return min([*dues, *(due for due in (self._silent_ms(), self.held_until_ms) if due is not None)], default=None)
 
     def _silent_ms(self) -> Millis | None:
         """When the backend will have been silent for too long; None while nothing waits for it."""
@@ -176,7 +200,7 @@ class _Line:
         return None if oldest_ms is None else max(oldest_ms, self.progress_ms) + self.timeout_ms
 
     def next(self) -> _Entry | None:
-        if not self.is_fresh:
+        if not self.is_fresh or self.held_until_ms is not None:
             return None
         return next((entry for entry in self.entries.values() if entry.state is _State.WAITING), None)
 
@@ -229,6 +253,7 @@ class SendWindow:
             if not is_session_present:
                 # The broker has forgotten us, and with us perhaps what it had taken for the backend.
                 _rewind(line, _State.SENT)
+                line.release()
 
     def disconnected(self, is_by_broker: bool, now_ms: Millis) -> list[Park]:
         """What was in flight may or may not have arrived, so it is sent again.
@@ -266,7 +291,8 @@ class SendWindow:
     def answered(self, ticket: int, reason_code: int, now_ms: Millis) -> OutboxRow | Park | None:
         """The broker's PUBACK. Returns the row that it has taken, or the order to park it, or nothing to do.
 
-        After an answer that is no delivery the row waits for its receipt, like one whose receipt was lost.
+        After an answer that is no delivery the row waits for its receipt, like one whose receipt was lost. A block of telemetry
+        would wait an hour, so it keeps its place instead and the line rests: what nobody takes is asked with one block at a time.
         """
         flight = self._flights.pop(ticket, None)
         if flight is None:
@@ -280,15 +306,26 @@ class SendWindow:
         is_delivered = reason_code not in NOT_DELIVERED
         if is_delivered and reason_code >= FIRST_FAILURE:
             return _park(entry, f"the broker refused it: {reason_words(reason_code)}", now_ms)
-        entry.state = _State.SENT
         entry.settled_ms = now_ms
+        if entry.row.stream == TELEMETRY:
+            line = self._lines[TELEMETRY]
+            if not is_delivered:
+                entry.state = _State.WAITING
+                line.hold(now_ms)
+                return None
+            line.release()
+        entry.state = _State.SENT
         return entry.row if is_delivered else None
 
     def receipt_heard(self, stream: str) -> None:
         """The backend spoke about this stream and this ledger, whatever it said."""
         line = self._lines.get(stream)
-        if line is not None:
-            line.hear()
+        if line is None:
+            return
+        if stream == TELEMETRY or line.is_slower:
+            # It is back. One that takes bills and never telemetry says nothing new with each receipt.
+            self._lines[TELEMETRY].release()
+        line.hear()
 
     # --- what to do ---------------------------------------------------------------------------------------------------
 
@@ -364,7 +401,8 @@ class SendWindow:
         flying = [
             flight for flight in self._flights.values() if flight.entry is not None and flight.entry.row.stream == TELEMETRY
         ]
-        return self._bucket_bytes > 0 and len(flying) < TELEMETRY_FLIGHT_COUNT
+        at_most = 1 if self._lines[TELEMETRY].hold_ms else TELEMETRY_FLIGHT_COUNT
+        return self._bucket_bytes > 0 and len(flying) < at_most
 
     def _take_off(self, entry: _Entry | None, now_ms: Millis) -> int:
         self._last_ticket += 1

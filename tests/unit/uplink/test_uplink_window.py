@@ -13,6 +13,7 @@ from edgectl.uplink.window import (
     STALLED_MS,
     TELEMETRY_BURST_BYTES,
     TELEMETRY_BYTES_PER_S,
+    TELEMETRY_FIRST_HOLD_MS,
     TELEMETRY_FLIGHT_COUNT,
     TELEMETRY_LINE_COUNT,
     TELEMETRY_TIMEOUT_MS,
@@ -463,3 +464,79 @@ def test_a_block_that_newer_ones_push_out_of_sight_is_not_taken_for_receipted() 
     assert line.progress_ms == before_ms
     blocks(bench, *range(TELEMETRY_LINE_COUNT + 2))  # the newest is gone: that was a receipt
     assert line.progress_ms == bench.now_ms
+
+
+def held_for(bench: Bench) -> int:
+    """How long the window rests by itself, and that it rests."""
+    assert bench.send() == []
+    due_ms = bench.window.due_ms()
+    assert due_ms is not None
+    return due_ms - bench.now_ms
+
+
+def test_blocks_that_nobody_is_subscribed_to_are_asked_with_one_more_and_more_seldom_and_never_forgotten() -> None:
+    bench = Bench()
+    blocks(bench, *range(1, 7))
+    assert bench.send() == [6, 5, 4, 3]
+    bench.answer(6, 5, 4, 3, code=0x10)
+    rests = []
+    for _ in range(9):
+        rests.append(held_for(bench))
+        bench.wait(rests[-1])
+        assert bench.send() == [6]
+        bench.answer(6, code=0x10)
+    assert rests == [TELEMETRY_FIRST_HOLD_MS * 2**n for n in range(6)] + [LONGEST_TIMEOUT_MS] * 3
+    blocks(bench, *range(1, 8))
+    bench.wait(LONGEST_TIMEOUT_MS)
+    assert bench.send() == [7]  # the newest there is by then
+    bench.answer(7)
+    assert bench.send() == [6, 5, 4, 3]  # and the rest in its order
+
+
+def test_a_rest_of_telemetry_holds_up_nothing_else() -> None:
+    bench = Bench()
+    blocks(bench, 1, 2)
+    bench.send()
+    bench.answer(2, 1, code=0x10)
+    bench.disk(rows(3, 4))
+    assert bench.send(live_since_ms=bench.now_ms, at_most=3) == [3, 4, "live"]
+
+
+def test_a_backend_that_is_back_gets_telemetry_at_once() -> None:
+    bench = Bench()
+    bench.disk(rows(9))
+    bench.send()
+    bench.answer(9, code=0x10)
+    blocks(bench, 1, 2)
+    bench.send()
+    bench.answer(2, 1, code=0x10)
+    bench.wait(TIMEOUT_MS)
+    assert bench.send() == [9, 2]
+    bench.answer(9)
+    bench.answer(2, code=0x10)
+    bench.window.receipt_heard("billing")
+    assert bench.send() == [2, 1]
+
+
+def test_a_backend_that_takes_bills_and_never_telemetry_is_not_asked_at_each_receipt() -> None:
+    bench = Bench()
+    blocks(bench, 1, 2)
+    bench.send()
+    bench.answer(2, 1, code=0x10)
+    for _ in range(3):
+        bench.window.receipt_heard("billing")
+        assert bench.send() == []
+    bench.window.receipt_heard("telemetry")
+    assert bench.send() == [2, 1]
+
+
+def test_a_broker_that_remembers_us_is_not_asked_sooner_and_one_that_does_not_is() -> None:
+    bench = Bench()
+    blocks(bench, 1)
+    bench.send()
+    bench.answer(1, code=0x10)
+    for is_session_present, sent in ((True, []), (False, [1])):
+        bench.lose(is_by_broker=False)
+        bench.connect(is_session_present=is_session_present)
+        blocks(bench, 1)
+        assert bench.send() == sent
