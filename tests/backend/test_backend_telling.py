@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from edgectl_backend.postgres.keeping import Batch, Keeper
 from edgectl_backend.postgres.partitions import tend
 from edgectl_backend.web.metrics import exposition
 
+CONFIG = Path(__file__).resolve().parents[2] / "config"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 STATUS = {
     "schema": "edgectl/status/1",
@@ -170,6 +172,22 @@ async def test_telemetry_lies_in_days_that_go_when_they_are_old(database: Databa
     dropped = await tend(database, 3)
     assert f"telemetry_{now - timedelta(days=5):%Y%m%d}" in dropped
     assert {row["record_id"] for row in await database.rows("SELECT record_id FROM telemetry")} == {"t0"}
+
+
+@pytest.mark.slow
+async def test_telemetry_can_be_read_as_rows_and_kept_as_such(database: Database) -> None:
+    rows = {"things": ["main", "pv"], "thing": [0, 1, 0], "offset_ms": [0, 0, 10_000], "columns": {"power_w": [5, None, -7]}}
+    packed = zstandard.ZstdCompressor().compress(json.dumps(block(NOW, 2)).encode())
+    kept = [told("tele/meter", {**block(NOW), **rows}), told("tele/meter", packed), told("tele/meter", block(NOW, 3))]
+    await Keeper(database).keep(Batch(telemetry=kept[:2]))
+    async with database.connection() as connection:
+        await connection.execute((CONFIG / "backend" / "measurements.sql").read_text())
+        assert await connection.fetchval("SELECT take_measurements($1)", NOW - timedelta(days=1)) == 2
+        await Keeper(database).keep(Batch(telemetry=kept[2:]))  # the same moment again, in another block
+        assert await connection.fetchval("SELECT take_measurements($1)", NOW - timedelta(days=1)) == 0
+        found = await connection.fetch("SELECT site, kind, thing, name, at, value FROM measurement ORDER BY at")
+    head = ("s1", "meter", "main", "power_w")
+    assert [tuple(row) for row in found] == [(*head, NOW, 5), (*head, NOW + timedelta(seconds=10), -7)]
 
 
 def bill(body: bytes) -> Bill:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support import hivemq_rbac
 from support.access_table import TABLE, USERS
 from support.emqx_acl import allows, parse
 
@@ -66,6 +67,40 @@ def test_gateway_and_backend_may_subscribe_by_it_to_what_they_ask_for_and_no_wid
         assert not allows(RULES, "s1", "subscribe", topic_filter)
     for topic_filter in ("#", "edgectl/#", "edgectl/v1/#", "edgectl/v1/+/cmd/stop", "edgectl/v1/s1/#"):
         assert not allows(RULES, "s1", "subscribe", topic_filter), topic_filter
+
+
+HIVEMQ = hivemq_rbac.parse((CONFIG / "hivemq-credentials.xml").read_text())
+
+
+@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize("topic", TABLE)
+def test_the_permissions_for_hivemq_say_what_the_table_says(user: str, topic: str) -> None:
+    writers, readers = TABLE[topic]
+    assert hivemq_rbac.allows(HIVEMQ, user, "publish", topic) is (user in writers)
+    assert hivemq_rbac.allows(HIVEMQ, user, "subscribe", topic) is (user in readers)
+
+
+def test_gateway_and_backend_may_subscribe_by_them_to_what_they_ask_for() -> None:
+    assert all(hivemq_rbac.allows(HIVEMQ, "s1", "subscribe", one) for one in Topics("s1").subscriptions)
+    assert all(hivemq_rbac.allows(HIVEMQ, "backend", "subscribe", one) for one in filters("any"))
+    assert not any(hivemq_rbac.allows(HIVEMQ, "s1", "subscribe", one) for one in ("#", "edgectl/v1/#", "edgectl/v1/s1/#"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("<name>s2</name>", "<name>s+</name>", "wildcard"),
+        ("<id>gateway</id></roles>", "<id>site</id></roles>", "not there"),
+        ("<activity>SUBSCRIBE</activity>", "<activity>READ</activity>", "no permission"),
+        ("<activity>SUBSCRIBE</activity>", "", "no permission"),
+        ("<name>s2</name>", "", "name is missing"),
+    ],
+)
+def test_permissions_that_hivemq_does_not_know_are_an_error(old: str, new: str, words: str) -> None:
+    text = (CONFIG / "hivemq-credentials.xml").read_text()
+    assert old in text
+    with pytest.raises(ValueError, match=words):
+        hivemq_rbac.parse(text.replace(old, new))
 
 
 @pytest.mark.parametrize(
