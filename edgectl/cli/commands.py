@@ -23,6 +23,7 @@ from edgectl.cli import (
     meter_tools,
     prices,
     tables,
+    uplink_table,
 )
 from edgectl.cli.client import Daemon, DaemonError
 from edgectl.cli.showing import show
@@ -347,13 +348,7 @@ def uplink() -> None:
 def uplink_status(daemon: Daemon, is_json: bool) -> None:
     """Connected or not, what waits and since when."""
 
-    def draw(found: dict[str, Any]) -> RenderableType:
-        rows = [("connected", found["connected"]), ("detail", found["detail"] or "-")]
-        rows += [(name.replace("_", " "), value) for name, value in (found["outbox"] or {}).items()]
-        rows += [(name.replace("_", " "), value) for name, value in (found["transport"] or {}).items()]
-        return tables.table(("", ""), [(name, "-" if value is None else value) for name, value in rows], "")
-
-    show(lambda: daemon.get("uplink"), draw, is_json=is_json)
+    show(lambda: daemon.get("uplink"), uplink_table.status, is_json=is_json)
 
 
 @uplink.command("parked")

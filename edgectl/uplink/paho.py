@@ -88,6 +88,14 @@ class PahoTransport:
         self._look: asyncio.TimerHandle | None = None
         self._began_s = 0.0
 
+    @property
+    def broker(self) -> str:
+        return str(self._broker)
+
+    @property
+    def _broker(self) -> BrokerAddress:
+        return self._settings.brokers[self._place % len(self._settings.brokers)]
+
     def start(self, listener: Listener, will: Will | None, random: random.Random) -> None:
         self._listener, self._will, self._random = listener, will, random
         self._failure_count = 0
@@ -142,9 +150,7 @@ class PahoTransport:
         connection = Connection(self._say, self._on_ended)
         self._connection = connection
         self._made_with = self._read_credentials()
-        brokers = self._settings.brokers
-        broker = brokers[self._place % len(brokers)]
-        self._thread = threading.Thread(target=self._make, args=(connection, broker), name="mqtt-connect", daemon=True)
+        self._thread = threading.Thread(target=self._make, args=(connection, self._broker), name="mqtt-connect", daemon=True)
         self._thread.start()
         if self._look is not None:
             self._look.cancel()

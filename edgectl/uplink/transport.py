@@ -92,6 +92,10 @@ class Listener(Protocol):
 class MqttTransport(Protocol):
     """An MQTT 5 client. See the module for what every implementation keeps to."""
 
+    @property
+    def broker(self) -> str:
+        """The address that is tried, or held."""
+
     def start(self, listener: Listener, will: Will, random: random.Random) -> None:
         """Begin to connect, now and after every loss. May be called again after ``close``."""
 

@@ -63,6 +63,9 @@ class UplinkStatus:
     detail: str
     """Why it is not connected, in words; empty while it is."""
     broker: str
+    """All that the site's file names, in order."""
+    broker_in_use: str
+    """The one we are connected to; empty while there is none."""
     in_flight_count: int
     last_puback_age_ms: Millis | None
     last_receipt_age_ms: Millis | None
@@ -237,6 +240,7 @@ class Uplink:
             since_utc_ms=self._changed.utc_ms,
             detail="" if self._is_connected else self._detail,
             broker="" if settings is None else ", ".join(str(broker) for broker in settings.brokers),
+            broker_in_use=self._transport.broker if self._transport is not None and self._is_connected else "",
             in_flight_count=self._window.in_flight_count,
             last_puback_age_ms=None if self._puback_ms is None else now.mono_ms - self._puback_ms,
             last_receipt_age_ms=None if self._receipt_ms is None else now.mono_ms - self._receipt_ms,

@@ -541,6 +541,7 @@ async def test_the_next_broker_is_tried_when_the_first_is_gone_and_the_first_aga
         site.owe("a", b"{}")
         await until(lambda: backend.bodies("billing/session"), "the bill comes over the second broker")
         assert site.uplink.status().broker == f"mqtt://127.0.0.1:{one.port}, mqtt://127.0.0.1:{two.port}"
+        assert site.uplink.status().broker_in_use == f"mqtt://127.0.0.1:{two.port}"
         async with one, peer(one) as other:
             two.kill()
             await until(lambda: other.bodies("billing/session"), "and, not receipted, over the first when that is back")

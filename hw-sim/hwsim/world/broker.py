@@ -165,6 +165,7 @@ class SimTransport:
         """Which connection this is; what was on its way to an older one never arrives."""
         self._attempt: asyncio.TimerHandle | None = None
         self._filters: list[str] = []
+        self.broker = "mqtt://simulated:1883"
         broker.attach(self)
 
     def start(self, listener: Listener, will: Will, random: random.Random) -> None:

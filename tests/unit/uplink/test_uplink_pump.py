@@ -41,6 +41,7 @@ class ScriptedBroker:
         self.latency_s = 0.01
         self.dropped: list[str] = []
         self.is_closed = False
+        self.broker = "mqtt://broker:1883"
         self._token = 0
         self._is_up = False
 
@@ -540,7 +541,7 @@ def test_the_status_tells_how_the_uplink_is_doing() -> None:
         await asyncio.sleep(1)
         status = site.uplink.status()
         assert status.is_connected
-        assert status.broker == "mqtt://broker:1883"
+        assert status.broker == status.broker_in_use == "mqtt://broker:1883"
         assert status.backlog_count == 1
         assert status.last_receipt_age_ms == 1_000
         assert status.last_puback_age_ms is not None
