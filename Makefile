@@ -5,6 +5,8 @@ PYTHON ?= python3
 # make demo SECONDS=60 ends by itself; make test ARGS="-k outbox" is handed to pytest
 SECONDS ?=
 ARGS ?=
+# Bytecode is written, whatever the machine says: hundreds of daemons are started by the tests, each would compile all of it again.
+export PYTHONDONTWRITEBYTECODE =
 UV = uv==0.13.9
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links --exclude-newer "1 week" pyproject.toml

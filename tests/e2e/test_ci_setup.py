@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+BYTECODE = shutil.ignore_patterns("__pycache__")
+"""Other tests write it meanwhile."""
 
 pytestmark = pytest.mark.slow
 
@@ -36,8 +38,8 @@ class Checkout:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
     root = tmp_path / "my depot"
-    shutil.copytree(ROOT / ".ci", root / ".ci")
-    shutil.copytree(ROOT / "hw-sim/hwsim/tools", root / "hw-sim/hwsim/tools")
+    shutil.copytree(ROOT / ".ci", root / ".ci", ignore=BYTECODE)
+    shutil.copytree(ROOT / "hw-sim/hwsim/tools", root / "hw-sim/hwsim/tools", ignore=BYTECODE)
     (root / "hw-sim/hwsim/__init__.py").touch()
     for lock in ("requirements.lock", "requirements-backend.lock", "requirements-dev.lock"):
         (root / lock).write_text("# nothing\n")

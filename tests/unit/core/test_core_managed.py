@@ -120,11 +120,15 @@ def test_a_tariff_of_the_backend_prices_sessions_over_a_restart_too() -> None:
     [
         (TariffsGiven("a1", "x", 1, (tariff("T1", "CHF"),)), "bad-arguments"),
         (TariffsGiven("a1", "x", 1, (tariff("T1"),), "T2"), "bad-arguments"),
-        (TariffsGiven("a1", "x", 1, tuple(tariff(f"T{n}" + "x" * 30) for n in range(4_000))), "too-many"),
     ],
 )
 def test_tariffs_that_do_not_fit_the_site_are_refused(event: TariffsGiven, code: str) -> None:
     assert answer(Bench(plant("A")).put(event)).status == code
+
+
+def test_more_tariffs_than_a_gateway_keeps_are_refused() -> None:
+    event = TariffsGiven("a1", "x", 1, tuple(tariff(f"T{n}" + "x" * 30) for n in range(4_000)))
+    assert answer(Bench(plant("A")).put(event)).status == "too-many"
 
 
 def test_a_start_without_a_token_gets_one_that_is_good_for_that_start_alone() -> None:
