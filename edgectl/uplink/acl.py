@@ -1,4 +1,5 @@
-"""Asks the broker what it lets us do, once at each start: publishes where nobody reads and looks at the reason codes. Pure.
+"""Asks each broker what it lets us do, at the start and when it takes over from another: publishes where nobody reads and looks
+at the reason codes. Pure.
 
 An access list that is wrong would otherwise show only when the first bill is set aside. The questions are empty and not
 retained; who subscribes to ``billing/session`` never sees them.
@@ -21,6 +22,7 @@ class AccessTest:
     def __init__(self, topics: Topics) -> None:
         self._needed = topics.row(f"billing/{PROBE}")
         self._foreign = topics.row(f"receipt/{PROBE}")
+        self._broker = ""
         self._answers: dict[str, bool] = {}
         self._denied: list[str] = []
 
@@ -28,8 +30,12 @@ class AccessTest:
     def topics(self) -> frozenset[str]:
         return frozenset({self._needed, self._foreign})
 
-    def probes(self) -> tuple[str, ...]:
-        """Where to publish now; nowhere once it was answered."""
+    def probes(self, broker: str) -> tuple[str, ...]:
+        """Where to publish now that ``broker`` has let us in; nowhere once it has answered. What another said is forgotten."""
+        if broker != self._broker:
+            self._broker = broker
+            self._answers.clear()
+            self._denied.clear()
         return () if len(self._answers) == len(self.topics) else (self._needed, self._foreign)
 
     def answered(self, topic: str, reason_code: int) -> bool:

@@ -381,10 +381,11 @@ class Uplink:
         self._changed = now
         self._counters["connects"] += 1
         self._window.connected(receive_maximum, maximum_packet_size, is_session_present, now.mono_ms)
+        probes = self._access.probes(transport.broker)
         for topic_filter in self._topics.subscriptions:
             transport.subscribe(topic_filter)
         self._tell_status(now)
-        for topic in self._access.probes():
+        for topic in probes:
             done = partial(self._probed, topic)
             self._live.note(LiveMessage(topic, b"", is_retained=False, is_state=False, on_answered=done))
         log.info("uplink_connected", session_present=is_session_present, receive_maximum=receive_maximum)

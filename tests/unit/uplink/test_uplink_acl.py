@@ -29,11 +29,25 @@ DENIED = 0x87
 )
 def test_the_reason_codes_say_what_may_be_written(needed: int, foreign: int, words: str, problem: str) -> None:
     access = AccessTest(Topics("s1"))
-    assert (access.probes(), access.words) == ((NEEDED, FOREIGN), "unknown")
+    assert (access.probes("one"), access.words) == ((NEEDED, FOREIGN), "unknown")
     assert not access.answered(NEEDED, needed)
     assert access.answered(FOREIGN, foreign)
     assert (access.words, access.problem) == (words, problem)
-    assert access.probes() == (), "once at a start"
+    assert access.probes("one") == (), "once at a start"
+
+
+def test_another_broker_is_asked_for_itself() -> None:
+    access = AccessTest(Topics("s1"))
+    for broker, needed, words in (
+        ("one", 0x00, "enough"),
+        ("two", DENIED, "denied: publishing on billing/#"),
+        ("one", 0x00, "enough"),
+    ):
+        assert access.probes(broker) == (NEEDED, FOREIGN)
+        assert access.words == "unknown"
+        access.answered(NEEDED, needed)
+        access.answered(FOREIGN, DENIED)
+        assert access.words == words
 
 
 def test_a_subscription_that_is_denied_is_news_once() -> None:
