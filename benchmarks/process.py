@@ -13,7 +13,7 @@ from types import TracebackType
 ROOT = Path(__file__).resolve().parents[1]
 START_S = 30.0
 STOP_S = 8.0
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def free_port() -> int:
@@ -75,7 +75,7 @@ class Server:
     def cpu_s(self) -> float:
         """Seconds of CPU of all its threads since it began, user and system."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+        return (int(fields[11]) + int(fields[12])) * TICK_S
 
     def rss_mb(self, which: str = "VmRSS") -> float:
         """Memory that is resident now, or ``VmHWM``: the most that ever was."""

@@ -48,10 +48,16 @@ def own_faults(suffix: str, payload: bytes) -> list[str]:
 @cache
 def _validator(name: str, *, is_closed: bool) -> Callable[[Any], Any]:
     # The words of our schemas mean the same in draft 7, which is the newest this fast validator knows.
-    definitions = {key: closed(schema) if is_closed else schema for key, schema in schemas().items()}
+    definitions = {key: closed(schema) if is_closed else schema for key, schema in _schemas().items()}
     whole = {"$schema": "http://json-schema.org/draft-07/schema#", "$ref": f"#/$defs/{name}", "$defs": definitions}
     made: Callable[[Any], Any] = fastjsonschema.compile(whole)
     return made
+
+
+@cache
+def _schemas() -> dict[str, Any]:
+    """Made in one thread: Python 3.11 cannot parse source in two at once ("AST constructor recursion depth mismatch")."""
+    return schemas()
 
 
 def closed(schema: dict[str, Any]) -> dict[str, Any]:
@@ -84,6 +90,7 @@ class Watch:
         self.found.extend(self._judge(suffix, payload))
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
+        _schemas()  # clients look at what they hear in threads of their own
         take, send, publish, hear = SimBroker.take, Connection.publish, mqtt.Client.publish, mqtt.Client._handle_on_message
 
         def taken(broker: SimBroker, client: Any, token: int, topic: str, payload: bytes, is_retained: bool) -> None:
