@@ -212,6 +212,11 @@ class Reach:
         return min(found, default=claim.max_ma)
 
 
+def _charge_ma_s(energy_wh: WattHours, wish: Wish, voltage_mv: MilliVolts) -> int:
+    """What ``energy_wh`` is on each of its phases."""
+    return energy_wh * 3_600_000 // milliwatts_per_ma(voltage_mv, len(wish.phases))
+
+
 def look_ahead(
     wishes: Sequence[Wish], claims: Mapping[EvseId, Claim], capacities: Sequence[Capacity], voltage_mv: MilliVolts
 ) -> Plan | None:
@@ -219,7 +224,7 @@ def look_ahead(
     jobs = [
         Job(
             claims[wish.evse],
-            wish.remaining_wh * 3_600_000 // milliwatts_per_ma(voltage_mv, len(wish.phases)),
+            _charge_ma_s(wish.remaining_wh, wish, voltage_mv),
             wish.left_ms,
             wish.max_ma,
             wish.priority,
@@ -258,19 +263,19 @@ def foresee(
             return None
         claim = claims[wish.evse]
         is_done = wish.remaining_wh <= 0 or wish.left_ms <= 0
-        charge_ma_s = max(1, wish.remaining_wh) * 3_600_000 // milliwatts_per_ma(voltage_mv, len(wish.phases))
-        target_ma_s = None
-        if wish.target_wh is not None:
-            target_ma_s = wish.target_wh * 3_600_000 // milliwatts_per_ma(voltage_mv, len(wish.phases))
+        is_running = turns.is_running(wish.evse)
         stand = Stand(
-            is_running=turns.is_running(wish.evse),
-            stays=wish.is_first or turns.keeps_running(wish.evse, mono_ms) or (wish.keeps_going and turns.is_running(wish.evse)),
+            is_running=is_running,
+            stays=wish.is_first or turns.keeps_running(wish.evse, mono_ms) or (wish.keeps_going and is_running),
             may_start=wish.keeps_going or wish.is_first or not turns.is_resting(wish.evse, mono_ms),
             owed_ma_s=turns.owed_ma_s(wish.evse),
             is_done=is_done,
-            target_ma_s=target_ma_s,
+            target_ma_s=None if wish.target_wh is None else _charge_ma_s(wish.target_wh, wish, voltage_mv),
         )
-        left_ms = DONE_MS if is_done else max(wish.left_ms - GUARD_MS, wish.left_ms // 2)
-        charge_ma_s = claim.min_ma * DONE_MS // 1_000 if is_done else charge_ma_s
+        if is_done:
+            left_ms, charge_ma_s = DONE_MS, claim.min_ma * DONE_MS // 1_000
+        else:
+            left_ms = max(wish.left_ms - GUARD_MS, wish.left_ms // 2)
+            charge_ma_s = _charge_ma_s(wish.remaining_wh, wish, voltage_mv)
         jobs.append((Job(claim, charge_ma_s, left_ms, wish.max_ma, wish.priority), stand))
     return foresight.ask(jobs, capacities)
