@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console, RenderableType
+from rich.console import Console
 
 from edgectl import __version__
 from edgectl.cli import (
@@ -356,16 +356,7 @@ def uplink_status(daemon: Daemon, is_json: bool) -> None:
 @click.pass_obj
 def uplink_parked(daemon: Daemon, is_json: bool) -> None:
     """Records that the broker or the backend would not take, and why."""
-
-    def draw(found: list[dict[str, Any]]) -> RenderableType:
-        head = ("number", "since", "what", "record", "bytes", "why")
-        rows = [
-            (one["seq"], one["parked_at"], one["topic"], f"{one['record_id']} rev {one['rev']}", one["bytes"], one["reason"])
-            for one in found
-        ]
-        return tables.table(head, rows, "Nothing is set aside.")
-
-    show(lambda: daemon.get("uplink", "parked"), draw, is_json=is_json)
+    show(lambda: daemon.get("uplink", "parked"), uplink_table.parked, is_json=is_json)
 
 
 @uplink.command("requeue")

@@ -1,4 +1,4 @@
-"""How the uplink is doing, for a person: what is connected, what is owed, who spoke last."""
+"""How the uplink is doing, for a person: what is connected, what is owed, who spoke last, what was set aside."""
 
 from __future__ import annotations
 
@@ -54,6 +54,19 @@ def status(found: dict[str, Any]) -> RenderableType:
         if transport["last_refusal"]:
             rows.append(("last refused", transport["last_refusal"]))
     return table(("", ""), rows, "")
+
+
+def parked(found: list[dict[str, Any]]) -> RenderableType:
+    """Of ``GET /api/v1/uplink/parked``. A record's name and its reason are too long to stand side by side in 80 columns."""
+    rows = [
+        (
+            one["seq"],
+            moment(one["parked_at"]),
+            f"{one['topic']}, {one['bytes']} bytes\n{one['record_id']} rev {one['rev']}\n{one['reason']}",
+        )
+        for one in found
+    ]
+    return table(("number", "since", "record and why"), rows, "Nothing is set aside.")
 
 
 def _owed(outbox: dict[str, Any]) -> str:

@@ -108,7 +108,7 @@ async def run_backend(settings: BackendSettings, *, on_ready: Callable[[Pump], N
 
 
 def _pulse(pump: Pump) -> Pulse:
-    return Pulse(pump.is_connected, pump.is_storing, pump.detail, pump.waiting_count, pump.counters)
+    return Pulse(pump.is_connected, pump.is_subscribed, pump.is_storing, pump.detail, pump.waiting_count, pump.counters)
 
 
 async def _open(settings: BackendSettings) -> Database:

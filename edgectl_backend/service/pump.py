@@ -54,6 +54,7 @@ class Pump:
         """Since the start; names are stable."""
         self.is_connected = False
         self.detail = "not connected yet"
+        """Why nothing is heard; empty while ``is_subscribed``."""
         self.is_storing = True
         """False while the database is away."""
         self.touched: set[Ledger] = set()
@@ -61,8 +62,8 @@ class Pump:
         self._arrived: deque[tuple[datetime, Message]] = deque()
         self._news = asyncio.Event()
         self._outgoing = Outgoing(transport, keep=RECEIPTS_MAX)
-        self._listening: set[str] = set()
-        """Subscriptions the broker has granted."""
+        self._granted: set[str] = set()
+        """Subscriptions, since this connection was made."""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -71,14 +72,19 @@ class Pump:
                 group.create_task(self._work())
 
     @property
+    def is_subscribed(self) -> bool:
+        """The broker has granted everything: what is published from now on is heard."""
+        return self.is_connected and self._granted >= set(filters(self._group))
+
+    @property
     def waiting_count(self) -> int:
         return len(self._arrived)
 
     # --- the broker ---------------------------------------------------------------------------------------------------
 
     def on_connected(self, receive_maximum: int, _maximum_packet_size: int | None, _is_session_present: bool = False) -> None:
-        self.is_connected, self.detail = True, ""
-        self._listening.clear()
+        self.is_connected, self.detail = True, "connected, and the broker has not granted the subscriptions yet"
+        self._granted.clear()
         for topic_filter in filters(self._group):
             self._transport.subscribe(topic_filter)
         self.counters["connects"] += 1
@@ -106,12 +112,13 @@ class Pump:
 
     def on_suback(self, topic_filter: str, reason_code: int) -> None:
         if reason_code < FIRST_FAILURE:
-            self._listening.add(topic_filter)
-            if self._listening == set(filters(self._group)):
+            self._granted.add(topic_filter)
+            if self.is_subscribed:
+                self.detail = ""
                 log.info("broker_subscribed")
             return
         self.counters["subscriptions_refused"] += 1
-        self.is_connected, self.detail = False, f"the broker does not let us read {topic_filter} (0x{reason_code:02X})"
+        self.detail = f"the broker does not let us read {topic_filter} (0x{reason_code:02X})"
         log.error("subscription_refused", topic_filter=topic_filter, reason_code=reason_code)
 
     # --- batches ------------------------------------------------------------------------------------------------------

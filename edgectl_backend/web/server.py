@@ -37,10 +37,18 @@ class Pulse:
     """How this process is doing."""
 
     is_connected: bool
+    is_subscribed: bool
+    """The broker has granted the subscriptions; until then nothing is heard."""
     is_storing: bool
     detail: str
+    """Why it is not subscribed."""
     waiting_count: int
     counters: Mapping[str, int]
+
+    @property
+    def is_ready(self) -> bool:
+        """What a gateway publishes now is kept and receipted."""
+        return self.is_subscribed and self.is_storing
 
 
 class FleetServer:
@@ -99,11 +107,10 @@ class FleetServer:
 
     async def _health(self, _: web.Request) -> web.Response:
         pulse = self._pulse()
-        is_well = pulse.is_connected and pulse.is_storing
-        body: dict[str, object] = {"ok": is_well}
+        body: dict[str, object] = {"ok": pulse.is_ready}
         if self._login is None:  # with one, strangers hear no more than that
-            body |= {"broker": pulse.detail or "connected", "database": "ok" if pulse.is_storing else "away"}
-        return _json(body, 200 if is_well else 503)
+            body |= {"broker": pulse.detail or "subscribed", "database": "ok" if pulse.is_storing else "away"}
+        return _json(body, 200 if pulse.is_ready else 503)
 
     async def _metrics(self, _: web.Request) -> web.Response:
         pulse = self._pulse()
@@ -114,6 +121,7 @@ class FleetServer:
         gauges = {
             "broker_connected": float(pulse.is_connected),
             "database_reachable": float(pulse.is_storing and sites is not None),
+            "ready": float(pulse.is_ready and sites is not None),
             "messages_waiting": float(pulse.waiting_count),
         }
         counters = {**pulse.counters, **({} if self._login is None else {"logins_refused": self._login.refused_count})}
@@ -137,7 +145,7 @@ class FleetServer:
             "sites": await questions.sites(self._database),
             "alarms": (await questions.alarms(self._database))[:100],
             "telemetry_gaps": await questions.telemetry_gaps(self._database, limit=GAPS_SHOWN),
-            "process": {"is_connected": pulse.is_connected, "detail": pulse.detail, "counters": dict(pulse.counters)},
+            "process": {"is_subscribed": pulse.is_subscribed, "detail": pulse.detail, "counters": dict(pulse.counters)},
         }
 
     async def _sessions(self, request: web.Request) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import ssl
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from edgectl_backend.web.server import FleetServer, Pulse
 
 CHEAP = 2**4
 """Of scrypt: what is tried here is not how long guessing takes."""
+WELL = Pulse(is_connected=True, is_subscribed=True, is_storing=True, detail="", waiting_count=0, counters={"messages": 7})
 PASSWORD = "correct horse: ü"
 LINE = "ops:scrypt:16:8:3:zbzGlO5iWpS95rQV3adxHA==:W3uUxqfOOfUEbuzzEYQwrUbUGhQHMw+wMGlY8PWOfDI="
 """Of ``ops`` with that password; the same in every process, for tests have their names of it."""
@@ -94,8 +96,8 @@ def test_a_line_never_holds_the_password_and_no_two_are_alike() -> None:
 
 
 @asynccontextmanager
-async def fleet(database: Database, login: Login | None) -> AsyncIterator[str]:
-    server = FleetServer(database, lambda: Pulse(True, True, "", 0, {"messages": 7}), login)
+async def fleet(database: Database, login: Login | None, pulse: Pulse = WELL) -> AsyncIterator[str]:
+    server = FleetServer(database, lambda: pulse, login)
     try:
         yield f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}"
     finally:
@@ -130,7 +132,20 @@ async def test_nothing_but_the_health_is_told_to_who_is_not_let_in(database: Dat
 @pytest.mark.slow
 async def test_without_a_login_it_says_more_of_its_health(database: Database) -> None:
     async with fleet(database, None) as url, aiohttp.ClientSession() as anybody, anybody.get(url + "/healthz") as answer:
-        assert await answer.json() == {"ok": True, "broker": "connected", "database": "ok"}
+        assert await answer.json() == {"ok": True, "broker": "subscribed", "database": "ok"}
+
+
+@pytest.mark.slow
+async def test_connected_and_not_subscribed_yet_is_not_ready(database: Database) -> None:
+    waiting = dataclasses.replace(WELL, is_subscribed=False, detail="not granted yet")
+    async with fleet(database, None, waiting) as url, aiohttp.ClientSession() as anybody:
+        async with anybody.get(url + "/healthz") as answer:
+            assert answer.status == 503
+            assert await answer.json() == {"ok": False, "broker": "not granted yet", "database": "ok"}
+        async with anybody.get(url + "/metrics") as answer:
+            text = await answer.text()
+    assert "edgectl_backend_broker_connected 1.0" in text
+    assert "edgectl_backend_ready 0.0" in text
 
 
 def command(*arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:

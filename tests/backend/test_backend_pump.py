@@ -14,6 +14,7 @@ from support.ledger import Book
 from edgectl.runtime.clock import SystemClock
 from edgectl.uplink.transport import Listener, Message, Will
 from edgectl_backend.judging.records import Meaning
+from edgectl_backend.judging.topics import filters
 from edgectl_backend.postgres.database import DatabaseError
 from edgectl_backend.postgres.keeping import Batch, Judged
 from edgectl_backend.service import pump as pump_module
@@ -134,6 +135,24 @@ async def test_receipts_stay_within_what_the_broker_takes_and_wait_for_a_connect
 async def test_a_subscription_that_is_denied_is_no_health(held: Any) -> None:
     _, _, pump = held
     pump.on_connected(1, None, False)
-    pump.on_suback("edgectl/v1/+/status", 0x87)
-    assert not pump.is_connected
+    for topic_filter in filters("g"):
+        pump.on_suback(topic_filter, 0x87 if topic_filter == "edgectl/v1/+/status" else 0x01)
+    assert pump.is_connected
+    assert not pump.is_subscribed
     assert "does not let us read edgectl/v1/+/status" in pump.detail
+
+
+async def test_it_is_ready_when_the_last_subscription_is_granted_and_on_each_connection_anew(held: Any) -> None:
+    _, _, pump = held
+    assert not pump.is_subscribed
+    for _ in range(2):
+        pump.on_connected(1, None, False)
+        for topic_filter in filters("g"):
+            assert not pump.is_subscribed
+            assert "has not granted the subscriptions yet" in pump.detail
+            pump.on_suback(topic_filter, 0x01)
+        assert pump.is_subscribed
+        assert pump.detail == ""
+        pump.on_disconnected("gone")
+        assert not pump.is_subscribed
+        assert pump.detail == "gone"

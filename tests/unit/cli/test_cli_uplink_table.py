@@ -1,4 +1,4 @@
-"""What `edgectl uplink status` says to a person."""
+"""What `edgectl uplink status` and `parked` say to a person."""
 
 from __future__ import annotations
 
@@ -80,3 +80,25 @@ def test_nothing_owed_a_ledger_that_cannot_be_read_and_no_uplink_are_said() -> N
     assert (found["owed"], found["set aside"], found["telemetry"]) == ("nothing", "nothing", "nothing to send")
     assert shown(TRANSPORT, None)["owed"] == "the ledger cannot be read"
     assert shown({"is_configured": False}, None)["connection"] == "none: the site's file has no `mqtt`"
+
+
+def test_what_is_set_aside_is_read_in_80_columns_with_its_names_in_one_piece() -> None:
+    console = Console(width=80)
+    one = {
+        "seq": 104_711,
+        "parked_at": "2026-11-27T10:00:00.000Z",
+        "topic": "billing/session",
+        "record_id": "0197f3aa-0b1c-7d2e-8f00-1234567890ab",
+        "rev": 12,
+        "bytes": 2_210,
+        "reason": "the broker refused it: not authorised (the broker's access list) (0x87)",
+    }
+    with console.capture() as capture:
+        console.print(uplink_table.parked([one]))
+    assert [line.rstrip() for line in capture.get().splitlines()] == [
+        "number  since                 record and why",
+        "104711  2026-11-27 10:00:00Z  billing/session, 2210 bytes",
+        "                              0197f3aa-0b1c-7d2e-8f00-1234567890ab rev 12",
+        "                              the broker refused it: not authorised (the",
+        "                              broker's access list) (0x87)",
+    ]
