@@ -5,12 +5,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import re
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from hwsim.campaigns import crashes
 from hwsim.campaigns.crashes import DAEMON_WINDOWS, WINDOWS, context, live_once, run_crashes, run_store_crashes
 from hwsim.campaigns.keeping import Told, judge, keep, open_ledger
 from hwsim.campaigns.power_cuts import run_cuts
@@ -53,6 +58,26 @@ def test_no_power_cut_loses_an_acknowledged_record(capfd: pytest.CaptureFixture[
 
 
 # --- what would be noticed ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"LIFE_S": 0.01}, "not within 0.01 s"),
+        ({"_SITE": "site: {{id: crashes}}\nfuses: {{{chargers}}}\nport: {port}\n"}, r"ended (by itself )?with 2"),
+    ],
+    ids=["one-that-hangs", "one-that-ends-by-itself"],
+)
+def test_a_daemon_that_does_not_serve_ends_the_campaign_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], change: dict[str, object], words: str
+) -> None:
+    monkeypatch.setattr(crashes, "TemporaryDirectory", partial(TemporaryDirectory, dir=tmp_path))
+    for name, value in change.items():
+        monkeypatch.setattr(crashes, name, value)
+    assert run_crashes(9, 7, sites=2) == 1
+    assert re.search(words, capfd.readouterr().err)
+    assert not list(tmp_path.iterdir())
+    assert not multiprocessing.active_children()
 
 
 def test_a_disk_that_lies_about_its_syncs_is_noticed(capfd: pytest.CaptureFixture[str]) -> None:

@@ -16,10 +16,8 @@ import multiprocessing
 import os
 import random
 import signal
-import socket
 import sqlite3
 import sys
-import tempfile
 import time
 import traceback
 from collections import Counter
@@ -28,18 +26,21 @@ from contextlib import closing, suppress
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from edgectl.store import LedgerFile
 from hwsim.campaigns.driver import Driver
 from hwsim.campaigns.keeping import Told, judge, keep, open_ledger
 from hwsim.campaigns.promises import BrokenPromiseError, promise, quiet_logs
+from hwsim.campaigns.uplink.stage import free_port
 
 WINDOWS = ("ledger-before-commit", "ledger-after-commit", "ledger-before-callback")
 DAEMON_WINDOWS = (*WINDOWS, "reply-after-commit")
 CHARGERS = 3
-START_S = 60.0
-"""A bound for a start on a machine that does much else; it takes a quarter of a second."""
+LIFE_S = 600.0
+"""A bound for a life, and for what a judge needs after it: seconds where the machine is free, minutes where it does much else.
+It only ends a daemon that hangs; one that has ended is seen by that at once."""
 _SITE = """
 site: {{id: crashes}}
 circuits: {{grid: {{limit: 200 A}}}}
@@ -69,7 +70,7 @@ def run_crashes(count: int, seed: int, sites: int = 1) -> int:
     With several ``sites`` as many daemons die beside each other, each on a port, a ledger and a seed of its own.
     """
     began_s = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder:
         made = []
         for number in range(sites):
             own = Path(folder) / str(number)
@@ -118,8 +119,10 @@ class CrashSite:
         self._file = folder / "site.yaml"
         self.log = folder / "daemon.log"
         self._socket = folder / "api.sock"
-        self._port = _free_port()
+        self._port = free_port()
         self._context = context()
+        self._process: BaseProcess | None = None
+        """The daemon's last life."""
         self.deaths: Counter[str] = Counter()
         self._manners = _rounds(rng, (*DAEMON_WINDOWS, "at random", "at random", "while it starts"))
         self.drivers = [Driver(f"CP-{n}", self._port, random.Random(rng.random())) for n in range(1, CHARGERS + 1)]
@@ -149,16 +152,23 @@ class CrashSite:
             process = await self._start("")
             await self._until(lambda: all(driver.is_done for driver in self.drivers), process, "all is told and answered")
             process.terminate()
-            await asyncio.to_thread(process.join, 15)
+            await self._until(lambda: not process.is_alive(), process, "it ends when it is told to", is_alive=False)
             promise(process.exitcode == 0, f"the daemon ended with {process.exitcode}")
             await asyncio.to_thread(self._judge, is_final=True)
         finally:
             for task in tasks:
                 task.cancel()
             ended = await asyncio.gather(*tasks, return_exceptions=True)
+            self._end()
         for one in ended:
             if isinstance(one, Exception):
                 raise one
+
+    def _end(self) -> None:
+        """Whatever a failed promise left running must not write into a folder that is about to go."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
 
     async def _one_life(self) -> None:
         manner = next(self._manners)
@@ -170,13 +180,14 @@ class CrashSite:
             process = await self._start("", waits=manner == "at random")
             await asyncio.sleep(self._rng.uniform(0, 0.4))
             process.kill()
-        await asyncio.to_thread(process.join, 15)
+        await self._until(lambda: not process.is_alive(), process, "it is gone", is_alive=False)
         promise(process.exitcode == -signal.SIGKILL, f"the daemon ended by itself with {process.exitcode}")
         self.deaths[manner] += 1
 
     async def _start(self, window: str, *, waits: bool = True) -> BaseProcess:
         process = self._context.Process(target=_live, args=(self._file, self._data, self._socket, self.log, window), daemon=True)
         process.start()
+        self._process = process
         if waits:
             before = self.acknowledged_count
             await self._until(lambda: self.acknowledged_count > before or self._is_quiet(), process, "it answers")
@@ -186,9 +197,9 @@ class CrashSite:
         return all(driver.is_done for driver in self.drivers)
 
     async def _until(self, holds: Any, process: BaseProcess, what: str, *, is_alive: bool = True) -> None:
-        deadline = time.monotonic() + START_S
+        deadline = time.monotonic() + LIFE_S
         while not holds():
-            promise(time.monotonic() < deadline, f"not within {START_S:g} s: {what}")
+            promise(time.monotonic() < deadline, f"not within {LIFE_S:g} s: {what}")
             promise(process.is_alive() or not is_alive, f"it ended with {process.exitcode} before: {what}")
             for driver in self.drivers:
                 promise(not driver.broken, driver.broken)
@@ -245,7 +256,7 @@ def run_store_crashes(count: int, seed: int) -> int:
     told = Told()
     records = 0
     made = context()
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder:
         path = Path(folder) / "ledger.db"
         for number in range(count):
             manner = next(manners)
@@ -284,7 +295,7 @@ def live_once(made: ForkServerContext, path: Path, run: str, told: Told, *, mann
             heard += 1
             if not window and heard == after:
                 process.kill()
-    process.join(30)
+    process.join(LIFE_S)
     promise(process.exitcode == -signal.SIGKILL, f"the process ended with {process.exitcode}")
 
 
@@ -318,9 +329,3 @@ def _deadly(window: str) -> Any:
             os.kill(os.getpid(), signal.SIGKILL)
 
     return fault
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
