@@ -6,7 +6,7 @@ A row of the outbox passes through these states, and only the ledger ends its li
     FLYING -- connection lost --> WAITING
     FLYING -- refused, or poisonous --> PARKED
     SENT -- no receipt in time --> WAITING
-    FLYING -- telemetry that nobody is subscribed to --> WAITING, and the line with it, longer each time
+    FLYING -- nobody is subscribed, or the broker is full --> WAITING, and the line with it, longer each time
     any -- receipt committed --> gone from the disk, and then from here
 
 What the disk says (``refreshed``) is the truth about what is owed: this object holds the first ``LINE_COUNT`` rows of each
@@ -17,12 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Final, TypeAlias
 
 from edgectl.contract.channels import STREAMS, TELEMETRY
 from edgectl.domain.units import Millis
 from edgectl.ports import OutboxRow
+from edgectl.uplink.line import Entry, Line, State
 from edgectl.uplink.packing import content_type_of
 from edgectl.uplink.topics import why_unusable
 from edgectl.uplink.transport import FIRST_FAILURE, NO_SUBSCRIBERS, PACKET_ID_IN_USE, QUOTA_EXCEEDED, packet_size
@@ -43,16 +43,14 @@ TELEMETRY_FLIGHT_COUNT: Final = 4
 TELEMETRY_TIMEOUT_MS: Final[Millis] = 3_600_000
 """A backend that takes blocks and sends no receipts costs one line of them an hour."""
 
-TELEMETRY_FIRST_HOLD_MS: Final[Millis] = 10_000
-"""After a block that was not delivered the line rests; each time twice as long, up to ``LONGEST_TIMEOUT_MS``."""
+LONGEST_HOLD_MS: Final[Millis] = 60_000
+"""One record a minute is 3 MB a day over a modem while nobody is subscribed; who comes back is found as soon."""
+TELEMETRY_LONGEST_HOLD_MS: Final[Millis] = 600_000
+"""A block is 25 kB. One that waits longer is found by the first receipt for anything else."""
 
 TELEMETRY_BYTES_PER_S: Final = 64_000
 """The token bucket of telemetry: a week of 20 EVSEs, 20 MB, takes five minutes, and a shared line is not filled."""
 TELEMETRY_BURST_BYTES: Final = 256_000
-
-LONGEST_TIMEOUT_MS: Final[Millis] = 600_000
-"""Receipt timeouts double up to here, so that an absent backend costs ``LINE_COUNT`` publishes in ten minutes. Also the longest
-that one row waits for its own receipt while others get theirs."""
 
 URGENT_MS: Final[Millis] = 1_000
 """A live message that has waited this long takes turns with the rows, whatever the backlog: states are to be 2 s old at most."""
@@ -66,7 +64,7 @@ STRIKES_COUNT: Final = 3
 """A row at the head of the flight when the broker ended the connection this many times is what it ends it for."""
 
 NOT_DELIVERED: Final = frozenset({NO_SUBSCRIBERS, PACKET_ID_IN_USE, QUOTA_EXCEEDED})
-"""Answers that say nothing against the row: it stays owed and is tried again after the receipt timeout."""
+"""Answers that say nothing against the row: it keeps its place, and its line rests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,117 +93,11 @@ class Park:
 Order: TypeAlias = Send | SendLive | Park
 
 
-class _State(Enum):
-    WAITING = auto()
-    FLYING = auto()
-    SENT = auto()
-    PARKED = auto()
-    """By us, a moment ago: the ledger has still to hear of it. One that stays on the disk nevertheless is tried again."""
-
-
-@dataclass(slots=True)
-class _Entry:
-    row: OutboxRow
-    state: _State = _State.WAITING
-    settled_ms: Millis = 0
-    """When it became what it is, SENT or PARKED."""
-    strike_count: int = 0
-
-
 @dataclass(slots=True)
 class _Flight:
-    entry: _Entry | None
+    entry: Entry | None
     """None for a live message."""
     sent_ms: Millis
-
-
-class _Line:
-    """The head of one stream."""
-
-    def __init__(self, timeout_ms: Millis, *, is_newest_first: bool = False) -> None:
-        self._first_timeout_ms = timeout_ms
-        self._longest_timeout_ms = max(LONGEST_TIMEOUT_MS, timeout_ms)
-        self._is_newest_first = is_newest_first
-        self.timeout_ms = timeout_ms
-        self.progress_ms: Millis = 0
-        """When the backend last took something, or we last gave up waiting for it."""
-        self.entries: dict[int, _Entry] = {}
-        self.is_fresh = False
-        """Read from the disk since the connection was made."""
-        self.held_until_ms: Millis | None = None
-        self.hold_ms: Millis = 0
-        """How long it rested last, since something was not delivered; 0: all was."""
-
-    def hold(self, now_ms: Millis) -> None:
-        """Something was not delivered: nothing more of this line for a while. Answers to its companions change nothing."""
-        if self.held_until_ms is None:
-            self.hold_ms = min(2 * self.hold_ms, LONGEST_TIMEOUT_MS) or TELEMETRY_FIRST_HOLD_MS
-            self.held_until_ms = now_ms + self.hold_ms
-
-    def release(self) -> None:
-        """Somebody is there again, or may be: no reason to rest."""
-        self.held_until_ms = None
-        self.hold_ms = 0
-
-    @property
-    def is_slower(self) -> bool:
-        """The backend was silent for too long, and has said nothing since."""
-        return self.timeout_ms > self._first_timeout_ms
-
-    def refresh(self, rows: Sequence[OutboxRow], limit: int, now_ms: Millis) -> None:
-        self.is_fresh = True
-        known = self.entries
-        self.entries = {row.seq: known.get(row.seq) or _Entry(row) for row in rows}
-        last_seq = rows[-1].seq if len(rows) >= limit else None
-        for seq, entry in known.items():
-            # Rows pushed out of sight, by older ones that a person put back or by newer blocks, are not gone; they are sent again
-            # when they return.
-            is_in_sight = last_seq is None or (seq > last_seq if self._is_newest_first else seq < last_seq)
-            if seq not in self.entries and entry.state is not _State.PARKED and is_in_sight:
-                self.progress_ms = now_ms
-                self.hear()
-
-    def hear(self) -> None:
-        """The backend is there: no reason to be slower than at first."""
-        self.timeout_ms = self._first_timeout_ms
-
-    def rewind_overdue(self, now_ms: Millis) -> None:
-        """Without a receipt in time, what was sent is sent again, from the head and in order. A rest that is over ends."""
-        if self.held_until_ms is not None and now_ms >= self.held_until_ms:
-            self.held_until_ms = None
-        due_ms = self.due_ms()
-        if due_ms is None or now_ms < due_ms:
-            return
-        for entry in self.entries.values():
-            if entry.state is _State.PARKED and now_ms - entry.settled_ms >= self._longest_timeout_ms:
-                entry.state = _State.WAITING
-        silent_ms = self._silent_ms()
-        is_silent = silent_ms is not None and now_ms >= silent_ms
-        for entry in self._sent():
-            age_ms = now_ms - entry.settled_ms
-            # Those that were sent soon after the overdue ones go along with them, instead of one by one.
-            if age_ms >= self._longest_timeout_ms or (is_silent and age_ms >= self.timeout_ms // 2):
-                entry.state = _State.WAITING
-        if is_silent:
-            self.progress_ms = now_ms
-            self.timeout_ms = min(2 * self.timeout_ms, self._longest_timeout_ms)
-
-    def due_ms(self) -> Millis | None:
-        dues = [e.settled_ms + self._longest_timeout_ms for e in self.entries.values() if e.state in (_State.SENT, _State.PARKED)]
-        return min([*dues, *(due for due in (self._silent_ms(), self.held_until_ms) if due is not None)], default=None)
-
-    def _silent_ms(self) -> Millis | None:
-        """When the backend will have been silent for too long; None while nothing waits for it."""
-        oldest_ms = min((entry.settled_ms for entry in self._sent()), default=None)
-        return None if oldest_ms is None else max(oldest_ms, self.progress_ms) + self.timeout_ms
-
-    def next(self) -> _Entry | None:
-        if not self.is_fresh or self.held_until_ms is not None:
-            return None
-        return next((entry for entry in self.entries.values() if entry.state is _State.WAITING), None)
-
-    def _sent(self) -> list[_Entry]:
-        return [entry for entry in self.entries.values() if entry.state is _State.SENT]
 
 
 def line_count(stream: str) -> int:
@@ -220,8 +112,9 @@ class SendWindow:
     """
 
     def __init__(self, receipt_timeout_ms: Millis, topic_bytes: int) -> None:
-        self._lines = {stream: _Line(receipt_timeout_ms) for stream in STREAMS if stream != TELEMETRY}
-        self._lines[TELEMETRY] = _Line(max(receipt_timeout_ms, TELEMETRY_TIMEOUT_MS), is_newest_first=True)
+        self._lines = {stream: Line(receipt_timeout_ms, LONGEST_HOLD_MS) for stream in STREAMS if stream != TELEMETRY}
+        telemetry_timeout_ms = max(receipt_timeout_ms, TELEMETRY_TIMEOUT_MS)
+        self._lines[TELEMETRY] = Line(telemetry_timeout_ms, TELEMETRY_LONGEST_HOLD_MS, is_newest_first=True)
         self._bucket_bytes = TELEMETRY_BURST_BYTES
         self._bucket_ms: Millis = 0
         self._topic_bytes = topic_bytes
@@ -231,7 +124,7 @@ class SendWindow:
         self._last_ticket = 0
         self._newest_answered = 0
         self._answered_ms: Millis = 0
-        self._suspect: _Entry | None = None
+        self._suspect: Entry | None = None
         self._was_live = False
         self._is_retired = False
 
@@ -249,10 +142,11 @@ class SendWindow:
         for line in self._lines.values():
             # The disk is asked first: what we parked has left it by now, or was put back by a person meanwhile.
             line.is_fresh = False
-            _rewind(line, _State.PARKED)
+            line.is_heard = line.has_hidden_reader = False
+            line.rewind(State.PARKED)
             if not is_session_present:
                 # The broker has forgotten us, and with us perhaps what it had taken for the backend.
-                _rewind(line, _State.SENT)
+                line.rewind(State.SENT)
                 line.release()
 
     def disconnected(self, is_by_broker: bool, now_ms: Millis) -> list[Park]:
@@ -266,16 +160,16 @@ class SendWindow:
         if head is not None:
             entry = self._flights[head].entry
             is_suspicious = is_by_broker or self._newest_answered > head
-            if entry is not None and entry.state is _State.FLYING and is_suspicious:
+            if entry is not None and entry.state is State.FLYING and is_suspicious:
                 parked = self._strike(entry, now_ms)
         for flight in self._flights.values():
-            if flight.entry is not None and flight.entry.state is _State.FLYING:
-                flight.entry.state = _State.WAITING
+            if flight.entry is not None and flight.entry.state is State.FLYING:
+                flight.entry.state = State.WAITING
         self._flights.clear()
         self._capacity = 0
         return parked
 
-    def _strike(self, entry: _Entry, now_ms: Millis) -> list[Park]:
+    def _strike(self, entry: Entry, now_ms: Millis) -> list[Park]:
         entry.strike_count += 1
         # It goes alone next time: a reset can swallow the answers to innocent rows before the one the broker cannot bear.
         self._suspect = entry
@@ -291,8 +185,7 @@ class SendWindow:
     def answered(self, ticket: int, reason_code: int, now_ms: Millis) -> OutboxRow | Park | None:
         """The broker's PUBACK. Returns the row that it has taken, or the order to park it, or nothing to do.
 
-        After an answer that is no delivery the row waits for its receipt, like one whose receipt was lost. A block of telemetry
-        would wait an hour, so it keeps its place instead and the line rests: what nobody takes is asked with one block at a time.
+        After an answer that is no delivery the row keeps its place, and its line rests.
         """
         flight = self._flights.pop(ticket, None)
         if flight is None:
@@ -300,32 +193,40 @@ class SendWindow:
         self._newest_answered = max(self._newest_answered, ticket)
         self._answered_ms = now_ms
         entry = flight.entry
-        if entry is None or entry.state is not _State.FLYING:
+        if entry is None or entry.state is not State.FLYING:
             return None
         entry.strike_count = 0
+        if entry is self._suspect:
+            self._suspect = None
         is_delivered = reason_code not in NOT_DELIVERED
         if is_delivered and reason_code >= FIRST_FAILURE:
             return _park(entry, f"the broker refused it: {reason_words(reason_code)}", now_ms)
+        line = self._lines[entry.row.stream]
         entry.settled_ms = now_ms
-        if entry.row.stream == TELEMETRY:
-            line = self._lines[TELEMETRY]
-            if not is_delivered:
-                entry.state = _State.WAITING
-                line.hold(now_ms)
-                return None
-            line.release()
-        entry.state = _State.SENT
-        return entry.row if is_delivered else None
+        entry.is_undelivered = reason_code == NO_SUBSCRIBERS
+        if is_delivered or (entry.is_undelivered and line.has_hidden_reader):
+            if line.hold_ms:
+                self._release_all()
+            entry.state = State.SENT
+            return entry.row if is_delivered else None
+        entry.state = State.WAITING
+        line.hold(now_ms)
+        return None
 
     def receipt_heard(self, stream: str) -> None:
         """The backend spoke about this stream and this ledger, whatever it said."""
         line = self._lines.get(stream)
         if line is None:
             return
-        if stream == TELEMETRY or line.is_slower:
+        if line.is_left_alone:
             # It is back. One that takes bills and never telemetry says nothing new with each receipt.
-            self._lines[TELEMETRY].release()
+            self._release_all()
+        line.is_heard = True
         line.hear()
+
+    def _release_all(self) -> None:
+        for line in self._lines.values():
+            line.release()
 
     # --- what to do ---------------------------------------------------------------------------------------------------
 
@@ -349,7 +250,7 @@ class SendWindow:
         self._was_live = False
         if entry.row.stream == TELEMETRY:
             self._bucket_bytes -= len(entry.row.body)
-        entry.state = _State.FLYING
+        entry.state = State.FLYING
         return Send(self._take_off(entry, now_ms), entry.row)
 
     def withdraw(self, ticket: int) -> None:
@@ -378,17 +279,17 @@ class SendWindow:
             return None
         return min(max(head.sent_ms, self._answered_ms) + STALLED_MS, head.sent_ms + LONGEST_FLIGHT_MS)
 
-    def _next_row(self, now_ms: Millis) -> _Entry | None:
+    def _next_row(self, now_ms: Millis) -> Entry | None:
         if self._is_retired:
             return None
         suspect = self._suspect
         if suspect is not None:
-            if suspect.state is _State.FLYING:
+            if suspect.state is State.FLYING:
                 return None
             line = self._lines[suspect.row.stream]
             if not line.is_fresh:
                 return None
-            if suspect.state is _State.WAITING and line.entries.get(suspect.row.seq) is suspect:
+            if suspect.state is State.WAITING and line.entries.get(suspect.row.seq) is suspect:
                 return suspect
             self._suspect = None
         found = next((entry for line in self._lines.values() if (entry := line.next()) is not None), None)
@@ -401,10 +302,9 @@ class SendWindow:
         flying = [
             flight for flight in self._flights.values() if flight.entry is not None and flight.entry.row.stream == TELEMETRY
         ]
-        at_most = 1 if self._lines[TELEMETRY].hold_ms else TELEMETRY_FLIGHT_COUNT
-        return self._bucket_bytes > 0 and len(flying) < at_most
+        return self._bucket_bytes > 0 and len(flying) < TELEMETRY_FLIGHT_COUNT
 
-    def _take_off(self, entry: _Entry | None, now_ms: Millis) -> int:
+    def _take_off(self, entry: Entry | None, now_ms: Millis) -> int:
         self._last_ticket += 1
         self._flights[self._last_ticket] = _Flight(entry, now_ms)
         return self._last_ticket
@@ -434,14 +334,8 @@ def reason_words(reason_code: int) -> str:
     return f"{_REASONS.get(reason_code, 'refused')} (0x{reason_code:02X})"
 
 
-def _rewind(line: _Line, state: _State) -> None:
-    for entry in line.entries.values():
-        if entry.state is state:
-            entry.state = _State.WAITING
-
-
-def _park(entry: _Entry, reason: str, now_ms: Millis) -> Park:
-    entry.state = _State.PARKED
+def _park(entry: Entry, reason: str, now_ms: Millis) -> Park:
+    entry.state = State.PARKED
     entry.settled_ms = now_ms
     entry.strike_count = 0  # a person who puts it back has mended what was wrong
     return Park(entry.row, reason)

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgectl.ports import OutboxRow
+from edgectl.uplink.line import FIRST_HOLD_MS, LONGEST_TIMEOUT_MS
 from edgectl.uplink.transport import packet_size
 from edgectl.uplink.window import (
     LINE_COUNT,
     LONGEST_FLIGHT_MS,
-    LONGEST_TIMEOUT_MS,
+    LONGEST_HOLD_MS,
     STALLED_MS,
     TELEMETRY_BURST_BYTES,
     TELEMETRY_BYTES_PER_S,
-    TELEMETRY_FIRST_HOLD_MS,
     TELEMETRY_FLIGHT_COUNT,
     TELEMETRY_LINE_COUNT,
+    TELEMETRY_LONGEST_HOLD_MS,
     TELEMETRY_TIMEOUT_MS,
     WINDOW_COUNT,
     Park,
@@ -71,6 +72,14 @@ class Bench:
 
     def wait(self, ms: int) -> None:
         self.now_ms += ms
+
+
+def held_for(bench: Bench) -> int:
+    """How long the window rests by itself, and that it rests."""
+    assert bench.send() == []
+    due_ms = bench.window.due_ms()
+    assert due_ms is not None
+    return due_ms - bench.now_ms
 
 
 def test_nothing_is_sent_before_the_disk_was_read_on_this_connection() -> None:
@@ -222,8 +231,70 @@ def test_no_subscriber_is_no_delivery_and_no_refusal() -> None:
     bench.disk(rows(1))
     bench.send()
     assert bench.answer(1, code=0x10) == [None]
-    bench.wait(TIMEOUT_MS)
+    assert held_for(bench) == FIRST_HOLD_MS
+    bench.wait(FIRST_HOLD_MS)
     assert bench.send() == [1]
+
+
+def test_bills_that_nobody_is_subscribed_to_are_asked_with_one_and_go_at_once_when_somebody_is() -> None:
+    bench = Bench()
+    bench.disk(rows(1, 2, 3))
+    assert bench.send() == [1, 2, 3]
+    bench.answer(1, 2, 3, code=0x10)
+    rests = []
+    for _ in range(6):
+        rests.append(held_for(bench))
+        bench.wait(rests[-1])
+        assert bench.send() == [1]
+        bench.answer(1, code=0x10)
+    assert rests == [FIRST_HOLD_MS * 2**n for n in range(3)] + [LONGEST_HOLD_MS] * 3
+    bench.wait(LONGEST_HOLD_MS)
+    assert bench.send() == [1]
+    assert bench.send() == []
+    bench.answer(1)
+    assert bench.send() == [2, 3]
+
+
+def test_who_is_found_by_one_stream_gets_the_others_at_once() -> None:
+    bench = Bench()
+    bench.disk(rows(1))
+    bench.disk(rows(2, 3, stream="events"), "events")
+    assert bench.send() == [1, 2, 3]
+    bench.answer(1, code=0x10)
+    bench.wait(FIRST_HOLD_MS // 2)
+    bench.answer(2, 3, code=0x10)
+    bench.wait(FIRST_HOLD_MS // 2)
+    assert bench.send() == [1]
+    bench.answer(1)
+    assert bench.send() == [2, 3]
+
+
+def test_a_rule_of_the_broker_that_hands_on_is_a_reader_though_nobody_is_subscribed() -> None:
+    bench = Bench()
+    bench.disk(rows(1, 2, 3))
+    bench.send()
+    bench.answer(1, 2, 3, code=0x10)
+    assert bench.send() == []
+    bench.window.receipt_heard("billing")
+    bench.disk(rows(2, 3, 4))
+    assert bench.send() == [2, 3, 4]
+    bench.answer(2, 3, 4, code=0x10)
+    bench.disk(rows(4, 5, 6))
+    assert bench.send() == [5, 6]  # no rest any more; 4 waits for its receipt like any other
+    bench.answer(5, code=0x97)
+    assert held_for(bench) == FIRST_HOLD_MS  # a full broker is one all the same
+
+
+def test_a_suspect_that_nobody_is_subscribed_to_rests_like_any_other() -> None:
+    bench = Bench()
+    bench.disk(rows(1, 2))
+    bench.send()
+    bench.lose(is_by_broker=True)
+    bench.connect()
+    bench.disk(rows(1, 2))
+    assert bench.send() == [1]
+    bench.answer(1, code=0x10)
+    assert held_for(bench) == FIRST_HOLD_MS
 
 
 def test_a_broker_that_is_full_gets_the_row_again_later() -> None:
@@ -466,14 +537,6 @@ def test_a_block_that_newer_ones_push_out_of_sight_is_not_taken_for_receipted() 
     assert line.progress_ms == bench.now_ms
 
 
-def held_for(bench: Bench) -> int:
-    """How long the window rests by itself, and that it rests."""
-    assert bench.send() == []
-    due_ms = bench.window.due_ms()
-    assert due_ms is not None
-    return due_ms - bench.now_ms
-
-
 def test_blocks_that_nobody_is_subscribed_to_are_asked_with_one_more_and_more_seldom_and_never_forgotten() -> None:
     bench = Bench()
     blocks(bench, *range(1, 7))
@@ -485,9 +548,9 @@ def test_blocks_that_nobody_is_subscribed_to_are_asked_with_one_more_and_more_se
         bench.wait(rests[-1])
         assert bench.send() == [6]
         bench.answer(6, code=0x10)
-    assert rests == [TELEMETRY_FIRST_HOLD_MS * 2**n for n in range(6)] + [LONGEST_TIMEOUT_MS] * 3
+    assert rests == [FIRST_HOLD_MS * 2**n for n in range(6)] + [TELEMETRY_LONGEST_HOLD_MS] * 3
     blocks(bench, *range(1, 8))
-    bench.wait(LONGEST_TIMEOUT_MS)
+    bench.wait(TELEMETRY_LONGEST_HOLD_MS)
     assert bench.send() == [7]  # the newest there is by then
     bench.answer(7)
     assert bench.send() == [6, 5, 4, 3]  # and the rest in its order
@@ -510,11 +573,11 @@ def test_a_backend_that_is_back_gets_telemetry_at_once() -> None:
     blocks(bench, 1, 2)
     bench.send()
     bench.answer(2, 1, code=0x10)
-    bench.wait(TIMEOUT_MS)
+    bench.wait(FIRST_HOLD_MS)
     assert bench.send() == [9, 2]
-    bench.answer(9)
     bench.answer(2, code=0x10)
-    bench.window.receipt_heard("billing")
+    assert bench.send() == []
+    bench.answer(9)
     assert bench.send() == [2, 1]
 
 
