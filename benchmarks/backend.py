@@ -100,6 +100,8 @@ class Sender:
         if not self._missing:
             self._done.set()
 
+    def on_credentials(self, problem: str) -> None: ...
+
     def on_suback(self, topic_filter: str, reason_code: int) -> None:
         if reason_code >= FIRST_FAILURE:
             raise CheckFailedError(f"{topic_filter}: 0x{reason_code:02X}")

@@ -47,7 +47,7 @@ from edgectl.runtime.supervisor import Supervisor
 from edgectl.solver import SolverThread
 from edgectl.status import StatusServer
 from edgectl.store import Ledger, Signer, StateMemory, TakenIn, unsalvaged
-from edgectl.uplink import MqttTransport, PahoTransport, Uplink
+from edgectl.uplink import MqttTransport, PahoTransport, Uplink, UplinkStatus
 
 log = structlog.get_logger(__name__)
 
@@ -159,7 +159,7 @@ class Daemon:
             ledger=parts.store,
             outbox=parts.store,
             health=self.health.health,
-            uplink=self.uplink.status,
+            uplink=self._uplink_status,
             reload=self.reload_from_file,
             export=self._export,
             take_in=self._take_in,
@@ -217,6 +217,10 @@ class Daemon:
             book=parts.store,
             is_clock_synchronised=parts.is_clock_synchronised,
         )
+
+    def _uplink_status(self) -> UplinkStatus:
+        """Of the present one: a reload may put another in its place."""
+        return self.uplink.status()
 
     def _paho(self, settings: MqttSettings) -> MqttTransport:
         return PahoTransport(settings, self.settings.site.id, self._parts.credentials)
@@ -340,6 +344,8 @@ class Daemon:
             self.uplink = self._make_uplink(settings)
             self.engine.publisher = self.uplink
             supervisor.start("uplink", self.uplink.run)
+        else:
+            self.uplink.look_again()
 
 
 # --- is it safe? ----------------------------------------------------------------------------------------------------------

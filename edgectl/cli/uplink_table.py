@@ -51,6 +51,8 @@ def status(found: dict[str, Any]) -> RenderableType:
             ("backend's receipt", _ago(transport["last_receipt_age_ms"])),
             ("access", transport["access"]),
         ]
+        if transport["credential_problem"]:
+            rows.append(("credentials", f"{transport['credential_problem']}; the last good ones are used"))
         if transport["last_refusal"]:
             rows.append(("last refused", transport["last_refusal"]))
     return table(("", ""), rows, "")

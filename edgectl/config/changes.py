@@ -330,6 +330,8 @@ def _text(name: str, value: object) -> str:
         return show(value, DURATION)
     if isinstance(value, int) and name.endswith("_s"):
         return show(value * 1_000, DURATION)
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
     return str(value)
 
 

@@ -27,7 +27,7 @@ from edgectl.core.ladder import Rung
 from edgectl.core.local_lists import LOCAL_LIST, LocalLists
 from edgectl.core.managed import Managed
 from edgectl.core.meters import Meters
-from edgectl.core.picture import Uplink, draw_circuits, draw_picture
+from edgectl.core.picture import draw_circuits, draw_picture
 from edgectl.core.publishing import StatePublishing
 from edgectl.core.reception import READ_BACK, Reception
 from edgectl.core.sessions import Sessions
@@ -58,6 +58,7 @@ from edgectl.domain.events import (
     ChargerRefused,
     ConnectorStatus,
     CorrectionRequested,
+    CredentialsChecked,
     Event,
     FallbackAnswered,
     HeartbeatReceived,
@@ -182,7 +183,6 @@ class Controller:
         self._stepped_mono_ms = now.mono_ms - STEP_MS
         self._counters: Counter[str] = Counter()
         self._house = Housekeeping(self._alarms, self._counters)
-        self._uplink = Uplink(is_connected=False, detail="not connected yet")
         self._handlers: dict[type[Any], Callable[[Any, Instant], list[Decision]]] = {
             ChargerConnected: self._on_connected,
             ChargerDisconnected: self._on_disconnected,
@@ -220,6 +220,7 @@ class Controller:
             ReplayRequested: self._house.replay,
             RequeueRequested: self._house.requeue,
             AccessChecked: self._house.access_checked,
+            CredentialsChecked: self._house.credentials_checked,
             CorrectionRequested: self._charging.correct,
         }
 
@@ -243,7 +244,7 @@ class Controller:
             self._sessions,
             self._alarms,
             about=self._about,
-            uplink=self._uplink,
+            uplink=self._house.uplink,
             is_store_healthy=self._house.is_store_healthy,
             refused=self._reception.strangers,
             curtailed=self._curtailment.since_start,
@@ -428,7 +429,7 @@ class Controller:
             if state.is_greeted and not state.is_list_told and self._is_set_up(state):
                 decisions += self._begin_list(state, now)[1]
         decisions += self._departures.tidy({session.id for session in self._sessions.open.values()}, now)
-        decisions += self._watch.tick(now)
+        decisions += [*self._watch.tick(now), *self._house.tick(now)]
         is_stale = self._managed.has_tokens and self._authorization.is_stale(now.utc_ms)
         words = "the backend has not told its tokens for longer than tokens_max_age allows"
         decisions += self._alarms.set("tokens-stale", "backend", is_stale, words, now)
@@ -475,11 +476,11 @@ class Controller:
     # --- uplink, host -------------------------------------------------------------------------------------------------
 
     def _on_uplink(self, event: UplinkChanged, now: Instant) -> list[Decision]:
-        self._uplink = Uplink(event.is_connected, event.detail)
-        if event.is_connected:
-            self._publishing.forget()
-            return [*self._publishing.changes(self._balancing, self._sessions, now), WakeUplink()]
-        return []
+        ended = self._house.uplink_changed(event, now)
+        if not event.is_connected:
+            return ended
+        self._publishing.forget()
+        return [*ended, *self._publishing.changes(self._balancing, self._sessions, now), WakeUplink()]
 
     def _on_tokens(self, event: TokensGiven, now: Instant) -> list[Decision]:
         is_news, decisions = self._managed.tokens_given(event, now)

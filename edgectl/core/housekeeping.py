@@ -7,10 +7,12 @@ from collections import Counter
 from edgectl.core.actions import recorded
 from edgectl.core.alarms import Alarms
 from edgectl.core.forecast import Trend
+from edgectl.core.picture import Uplink
 from edgectl.domain.decisions import ActionAnswered, Decision, Keep, WakeUplink
 from edgectl.domain.events import (
     AccessChecked,
     ActionRequested,
+    CredentialsChecked,
     InputRefused,
     LedgerReplaced,
     Outcome,
@@ -20,14 +22,19 @@ from edgectl.domain.events import (
     RequeueRequested,
     RoomMeasured,
     StoreChanged,
+    UplinkChanged,
 )
 from edgectl.domain.ids import ChargerId
 from edgectl.domain.records import ParkKept, ReceiptKept, ReplayKept, RequeueKept
 from edgectl.domain.time import Instant
+from edgectl.domain.units import Millis
 from edgectl.domain.views import RoomView
 
 REPLAY_COUNT = 10_000
 """Records the backend may ask for again at once: a year of a small site."""
+
+BROKER_GRACE_MS: Millis = 120_000
+"""A broker that starts anew, or a modem that dials again, is no alarm."""
 
 SOON_DAYS = 30
 """Room that ends sooner is told of: time to order a card, or to come by."""
@@ -41,6 +48,9 @@ class Housekeeping:
         self._counters = counters
         self.is_store_healthy = True
         self._budget, self._disk = Trend(), Trend()
+        self.uplink = Uplink(is_connected=False, detail="not connected yet")
+        self._lost_mono_ms: Millis | None = None
+        """Since when there has been no broker, although the site's file names one."""
 
     def receipt(self, event: ReceiptReceived, now: Instant) -> list[Decision]:
         self._counters["receipts"] += 1
@@ -113,6 +123,25 @@ class Housekeeping:
             for decision in self._alarms.set(kind, subject, False, "put back into the line", now)
         ]
         return [answer, Keep(RequeueKept(event.outbox_seqs, now.utc_ms)), *ended, *recorded(asked, answer, now)]
+
+    def uplink_changed(self, event: UplinkChanged, now: Instant) -> list[Decision]:
+        self.uplink = Uplink(event.is_connected, event.detail)
+        if event.is_connected or not event.has_broker:
+            self._lost_mono_ms = None
+            words = "connected" if event.is_connected else event.detail
+            return self._alarms.set("broker-lost", "uplink", False, words, now)
+        if self._lost_mono_ms is None:
+            self._lost_mono_ms = now.mono_ms
+        return []
+
+    def tick(self, now: Instant) -> list[Decision]:
+        if self._lost_mono_ms is None or now.mono_ms - self._lost_mono_ms < BROKER_GRACE_MS:
+            return []
+        return self._alarms.set("broker-lost", "uplink", True, self.uplink.detail, now)
+
+    def credentials_checked(self, event: CredentialsChecked, now: Instant) -> list[Decision]:
+        words = f"{event.problem}; until the next start the last good ones are used" if event.problem else "they can be used"
+        return self._alarms.set("broker-credentials", "uplink", bool(event.problem), words, now)
 
     def access_checked(self, event: AccessChecked, now: Instant) -> list[Decision]:
         return self._alarms.set("broker-access", "uplink", bool(event.problem), event.problem, now)

@@ -309,6 +309,8 @@ class InputRead:
 class UplinkChanged:
     is_connected: bool
     detail: str = ""
+    has_broker: bool = True
+    """False where the site's file names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -488,6 +490,13 @@ class AccessChecked:
 
 
 @dataclass(frozen=True, slots=True)
+class CredentialsChecked:
+    """Why the uplink's credentials on the disk cannot be used, so that the last good ones are; empty when they can."""
+
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReplayRequested:
     """The backend wants records again; answered by ``ActionAnswered``."""
 
@@ -535,5 +544,6 @@ Event: TypeAlias = (
     | ReplayRequested
     | RequeueRequested
     | AccessChecked
+    | CredentialsChecked
     | CorrectionRequested
 )

@@ -39,7 +39,7 @@ def client_context(settings: MqttSettings, credentials: CredentialReader) -> Cli
         name = settings.ca_certificate
         try:
             context.load_verify_locations(cadata=credentials(name).decode("ascii"))
-        except (ssl.SSLError, UnicodeDecodeError):
+        except (ssl.SSLError, ValueError):  # not text, or empty
             raise ValueError(f"credential {name!r} is not a PEM certificate") from None
     if settings.client_certificate is not None:
         name = settings.client_certificate

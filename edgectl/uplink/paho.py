@@ -26,6 +26,7 @@ from edgectl.domain.ids import SiteId
 from edgectl.domain.settings import BrokerAddress, CredentialReader, MqttSettings
 from edgectl.uplink.access import ClientContext, client_context, failure_words, read_password
 from edgectl.uplink.connection import NORMAL, WITH_WILL, Connection, nothing
+from edgectl.uplink.keyring import Keyring
 from edgectl.uplink.transport import Listener, Will
 
 log = structlog.get_logger(__name__)
@@ -65,15 +66,16 @@ class ClientOptions:
 
 
 class PahoTransport:
-    """Implements ``transport.MqttTransport``. Credentials are read anew for each connection, so a renewed certificate is used
-    without a restart. A gateway's client id is ``edgectl-{site}``."""
+    """Implements ``transport.MqttTransport``. It is looked for renewed credentials before each connection and while one lasts, so
+    they are used without a restart. A gateway's client id is ``edgectl-{site}``."""
 
     def __init__(
         self, settings: MqttSettings, site_id: SiteId, credentials: CredentialReader, options: ClientOptions | None = None
     ) -> None:
         self._settings = settings
         self._options = options or ClientOptions(f"edgectl-{site_id}")
-        self._credentials = credentials
+        self._keyring = Keyring(settings, credentials)
+        self._told_problem: str | None = None
         self._listener: Listener | None = None
         self._will: Will | None = None
         self._random: random.Random | None = None
@@ -83,8 +85,6 @@ class PahoTransport:
         self._failure_count = 0
         self._place = 0
         """In ``settings.brokers``: which one is tried, or held."""
-        self._made_with: tuple[bytes, ...] = ()
-        """The credentials of this connection."""
         self._look: asyncio.TimerHandle | None = None
         self._began_s = 0.0
 
@@ -126,6 +126,14 @@ class PahoTransport:
             self._connection.leave(WITH_WILL)
             self._connection.end(reason, is_by_broker=False)
 
+    def look_again(self) -> None:
+        if self._listener is None:
+            return
+        self._look_at_credentials()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._connect()
+
     async def close(self) -> None:
         self._listener = None
         if self._timer is not None:
@@ -149,7 +157,8 @@ class PahoTransport:
             return
         connection = Connection(self._say, self._on_ended)
         self._connection = connection
-        self._made_with = self._read_credentials()
+        self._keyring.look()
+        self._tell_problem()
         self._thread = threading.Thread(target=self._make, args=(connection, self._broker), name="mqtt-connect", daemon=True)
         self._thread.start()
         if self._look is not None:
@@ -158,17 +167,24 @@ class PahoTransport:
 
     def _look_at_credentials(self) -> None:
         """A renewed certificate is used before the old one ends, without a restart."""
+        if self._look is not None:
+            self._look.cancel()
         self._look = asyncio.get_running_loop().call_later(LOOK_INTERVAL_S, self._look_at_credentials)
-        if self._connection is not None and self._read_credentials() != self._made_with:
+        is_news = self._keyring.look()
+        self._tell_problem()
+        if self._connection is not None and is_news:
             log.info("uplink_credentials_renewed")
             self.drop("its credentials were renewed")
 
-    def _read_credentials(self) -> tuple[bytes, ...]:
-        names = (self._settings.client_certificate, self._settings.ca_certificate, self._settings.password)
-        try:
-            return tuple(self._credentials(name) for name in names if name is not None)
-        except KeyError:
-            return ()  # the attempt says which is missing
+    def _tell_problem(self) -> None:
+        """Where none are good, the attempt itself says why."""
+        problem = self._keyring.problem if self._keyring.is_falling_back else ""
+        if problem == self._told_problem or self._listener is None:
+            return
+        self._told_problem = problem
+        if problem:
+            log.warning("uplink_credentials_unusable", reason=problem)
+        self._listener.on_credentials(problem)
 
     def _say(self, say: Callable[[Listener], None]) -> None:
         if self._listener is not None:
@@ -201,7 +217,7 @@ class PahoTransport:
         try:
             client = self._make_client()
             if broker.is_tls:
-                context = client_context(self._settings, self._credentials)
+                context = client_context(self._settings, self._keyring.read)
                 client.tls_set_context(context)
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's own
             properties.SessionExpiryInterval = 0 if self._options.is_clean else SESSION_EXPIRY_S
@@ -239,7 +255,7 @@ class PahoTransport:
         client.max_inflight_messages = 0  # no bound of paho's: the window is ours
         client.on_socket_register_write = nothing  # without one, paho would write from within ``publish``
         if settings.username is not None or settings.password is not None:
-            client.username_pw_set(settings.username, read_password(settings, self._credentials))
+            client.username_pw_set(settings.username, read_password(settings, self._keyring.read))
         if self._will is not None:
             client.will_set(self._will.topic, self._will.payload, qos=1, retain=True)
         return client

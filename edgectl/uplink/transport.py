@@ -88,6 +88,9 @@ class Listener(Protocol):
     def on_suback(self, topic_filter: str, reason_code: int) -> None:
         """The broker has answered a subscription. Only below ``FIRST_FAILURE`` are messages delivered from now on."""
 
+    def on_credentials(self, problem: str) -> None:
+        """Why those on the disk cannot be used, so that the last good ones are; empty when they can. Told when it changes."""
+
 
 class MqttTransport(Protocol):
     """An MQTT 5 client. See the module for what every implementation keeps to."""
@@ -120,6 +123,9 @@ class MqttTransport(Protocol):
     def drop(self, reason: str) -> None:
         """End the connection without a good-bye, so that the will is published. ``on_disconnected`` follows, or has been called
         when this returns; then it connects again. Nothing happens when there is no connection."""
+
+    def look_again(self) -> None:
+        """Something may have been mended: look for other credentials, and connect now if that was to wait."""
 
     async def close(self) -> None:
         """Say good-bye (the will is not published) and let go of everything, within half a second. No callback follows."""

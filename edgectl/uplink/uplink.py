@@ -17,7 +17,7 @@ from typing import Final, Literal
 import structlog
 
 from edgectl.domain.decisions import PublishState
-from edgectl.domain.events import AccessChecked, InputRefused, PublishRefused, UplinkChanged
+from edgectl.domain.events import AccessChecked, CredentialsChecked, InputRefused, PublishRefused, UplinkChanged
 from edgectl.domain.ids import SiteId
 from edgectl.domain.settings import ClockNeed, MqttSettings
 from edgectl.domain.time import Instant
@@ -42,6 +42,9 @@ STATUS_INTERVAL_MS: Final[Millis] = 60_000
 """The retained status is told again when its backlog has changed, at most this often."""
 GOODBYE_MS: Final[Millis] = 1_000
 """How long a stop waits for the broker's answer to ``offline``. The whole stop takes less than two seconds."""
+
+REASONS_LOGGED: Final = 10
+"""Of one outage, each once: why it was lost is often not what keeps it from coming back."""
 
 REFUSALS_PER_SECOND: Final = 20
 """``InputRefused`` events: enough for a person to see what is wrong, too few for a flood to reach the control loop. Every
@@ -69,6 +72,8 @@ class UplinkStatus:
     in_flight_count: int
     last_puback_age_ms: Millis | None
     last_receipt_age_ms: Millis | None
+    credential_problem: str
+    """Why the last good credentials are used instead of those on the disk; empty while they are the same."""
     access: str
     """What the broker lets us do: ``enough``, ``open`` (it also lets us write where only the backend may), ``denied: ...``, or
     ``unknown`` before it was asked."""
@@ -145,6 +150,8 @@ class Uplink:
         self._changed = now
         self._detail = "not connected yet" if self._transport is not None else "no broker is configured"
         self._reported: UplinkChanged | None = None
+        self._reasons: set[str] = set()
+        """Why there was no connection, since the last one."""
         self._is_closing = False
         self._is_closed = False
         self._told_backlog: int | None = None
@@ -153,6 +160,7 @@ class Uplink:
 
         self._puback_ms: Millis | None = None
         self._receipt_ms: Millis | None = None
+        self._credential_problem = ""
         self._access = AccessTest(self._topics)
         self._last_refusal = ""
         self._has_logged_refusal = False
@@ -165,7 +173,7 @@ class Uplink:
         """Connect, and keep connected, until ``stop``. Returns at once when no broker is configured."""
         transport = self._transport
         if transport is None:
-            self._report(False, self._detail)
+            self._report(False, self._detail, has_broker=False)
             return
         transport.start(self, Will(self._topics.status, self._status_payload("will")), self._random)
         try:
@@ -244,6 +252,7 @@ class Uplink:
             in_flight_count=self._window.in_flight_count,
             last_puback_age_ms=None if self._puback_ms is None else now.mono_ms - self._puback_ms,
             last_receipt_age_ms=None if self._receipt_ms is None else now.mono_ms - self._receipt_ms,
+            credential_problem=self._credential_problem,
             access=self._access.words,
             last_refusal=self._last_refusal,
             backlog_count=None if summary is None else summary.backlog_count,
@@ -252,6 +261,11 @@ class Uplink:
             telemetry_bytes=None if summary is None else summary.telemetry_bytes,
             oldest_unacked_ms=None if oldest_utc_ms is None else max(0, now.utc_ms - oldest_utc_ms),
         )
+
+    def look_again(self) -> None:
+        """A person asks: what kept it from connecting may have been mended."""
+        if self._transport is not None:
+            self._transport.look_again()
 
     def counters(self) -> Mapping[str, int]:
         """Since the start; names are stable."""
@@ -354,9 +368,9 @@ class Uplink:
         if self._told_backlog is None or now.mono_ms >= self._status_due_ms:
             self._tell_status(now)
 
-    def _report(self, is_connected: bool, detail: str) -> None:
+    def _report(self, is_connected: bool, detail: str, *, has_broker: bool = True) -> None:
         """Tell the core of a change once: a broker that is away for a week is one change, not one for each attempt."""
-        report = UplinkChanged(is_connected, detail)
+        report = UplinkChanged(is_connected, detail, has_broker)
         if report != self._reported:
             self._reported = report
             self._inbox.put(report)
@@ -377,6 +391,7 @@ class Uplink:
         self._is_connected = True
         self._has_dropped = False
         self._has_logged_refusal = False
+        self._reasons.clear()
         self._maximum_packet_size = maximum_packet_size
         self._changed = now
         self._counters["connects"] += 1
@@ -412,6 +427,9 @@ class Uplink:
             self._counters["disconnects"] += was_connected
             if not self._is_closing:
                 log.warning("uplink_lost", reason=self._detail)
+        elif not self._is_closing and self._detail not in self._reasons and len(self._reasons) < REASONS_LOGGED:
+            log.info("uplink_still_lost", reason=self._detail)
+        self._reasons.add(self._detail)
         self._report(False, self._detail)
         self._news.set()
 
@@ -455,6 +473,10 @@ class Uplink:
         if self._access.refused(topic_filter):
             self._inbox.put(AccessChecked(self._access.problem))
         self._note_refusal(f"subscription to {topic_filter}: {reason_words(reason_code)}")
+
+    def on_credentials(self, problem: str) -> None:
+        self._credential_problem = problem
+        self._inbox.put(CredentialsChecked(problem))
 
     def _take_receipt(self, stream: str, message: Message, now: Instant) -> None:
         receipt = parse_receipt(stream, message.payload)

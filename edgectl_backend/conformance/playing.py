@@ -136,6 +136,8 @@ class _Player:
             judge.received(stream, message.payload, is_retained=message.is_retained)
         self._news.set()
 
+    def on_credentials(self, problem: str) -> None: ...
+
     def on_suback(self, topic_filter: str, reason_code: int) -> None:
         if reason_code >= FIRST_FAILURE:
             self._trouble = f"the broker does not let us read {topic_filter} (0x{reason_code:02X})"

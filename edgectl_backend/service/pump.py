@@ -121,6 +121,10 @@ class Pump:
         self.detail = f"the broker does not let us read {topic_filter} (0x{reason_code:02X})"
         log.error("subscription_refused", topic_filter=topic_filter, reason_code=reason_code)
 
+    def on_credentials(self, problem: str) -> None:
+        if problem:
+            self.counters["credentials_unusable"] += 1
+
     # --- batches ------------------------------------------------------------------------------------------------------
 
     async def _work(self) -> None:

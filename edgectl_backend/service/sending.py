@@ -159,6 +159,8 @@ class _Sender:
         if answer.status in FINAL:
             self.answer.set_result(answer)
 
+    def on_credentials(self, problem: str) -> None: ...
+
     def on_suback(self, _topic_filter: str, reason_code: int) -> None:
         if reason_code < FIRST_FAILURE:
             return

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.daemon import Depot
-from support.mosquitto import Mosquitto
+from support.mosquitto import Mosquitto, free_port
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
@@ -164,6 +164,10 @@ async def test_sighup_applies_a_good_file_and_keeps_the_old_one_for_a_bad_one(fo
         assert "CP-1 ignores its limits and takes 32 A, other loads up to 20 A: 52 A of 50 A" in unsafe.stderr
         depot.write_site(limit_a=55)
         assert depot.edgectl("reload").stdout.strip() == "circuit grid: limit 63 A -> 55 A"
+        depot.mqtt_port = free_port()
+        depot.write_site(limit_a=55)
+        assert depot.edgectl("reload").returncode == 0
+        assert depot.json("uplink", "status")["transport"]["broker"] == f"mqtt://127.0.0.1:{depot.mqtt_port}"
 
 
 async def test_the_command_line_tells_what_is(folder: Path) -> None:

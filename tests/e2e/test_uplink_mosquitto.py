@@ -27,7 +27,7 @@ from support.mosquitto import Mosquitto, free_port
 from support.outbox import EPOCH, ListOutbox
 
 from edgectl.domain.decisions import PublishState
-from edgectl.domain.events import AccessChecked, Event, InputRefused, PublishRefused, UplinkChanged
+from edgectl.domain.events import AccessChecked, CredentialsChecked, Event, InputRefused, PublishRefused, UplinkChanged
 from edgectl.domain.ids import SiteId
 from edgectl.domain.settings import BrokerAddress, MqttSettings
 from edgectl.domain.time import iso
@@ -623,3 +623,41 @@ async def test_a_renewed_certificate_is_used_without_a_restart(tmp_path: Path, m
         credentials["client"] = issue(tmp_path, "s1", authority="clients-ca")
         await until(lambda: site.uplink.counters()["connects"] == 2, "connected anew")
         assert [change.detail for change in site.of(UplinkChanged) if change.detail] == ["its credentials were renewed"]
+
+
+async def test_a_renewed_certificate_that_is_none_ends_no_connection_and_the_last_good_one_makes_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgectl.uplink.paho.LOOK_INTERVAL_S", 0.2)
+    broker, credentials = secure_broker(tmp_path)
+    good = credentials["client"]
+    tls = {"is_tls": True, "client_certificate": "client", "ca_certificate": "ca"}
+    async with broker, gateway(broker.port, credentials=credentials, **tls) as site:
+        await until(lambda: site.is_connected, "connected")
+        credentials["client"] = good[: len(good) // 2]
+        words = "credential 'client' is not a PEM certificate with its key"
+        await until(lambda: site.uplink.status().credential_problem == words, "it is said")
+        assert site.uplink.counters()["connects"] == 1
+        assert site.of(CredentialsChecked)[-1].problem == words
+        await broker.restart()
+        await until(lambda: site.uplink.counters()["connects"] == 2, "connected again, by the old one")
+        del credentials["client"]
+        await until(lambda: site.uplink.status().credential_problem == "client", "that there is none is said, too")
+        credentials["client"] = issue(tmp_path, "s1", authority="clients-ca")
+        await until(lambda: site.uplink.counters()["connects"] == 3, "connected by the new one")
+        assert site.uplink.status().credential_problem == ""
+        assert site.of(CredentialsChecked)[-1].problem == ""
+
+
+async def test_what_was_mended_is_tried_at_once_when_somebody_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgectl.uplink.paho.FIRST_PAUSE_S", 3_600)
+    monkeypatch.setattr("edgectl.uplink.paho.LONGEST_PAUSE_S", 3_600)
+    broker, credentials = secure_broker(tmp_path)
+    tls = {"is_tls": True, "client_certificate": "client", "ca_certificate": "ca"}
+    good, credentials["client"] = credentials["client"], b"nonsense"
+    async with broker, gateway(broker.port, credentials=credentials, **tls) as site:
+        await until(lambda: "not a PEM certificate" in site.uplink.status().detail, "a first attempt")
+        credentials["client"] = good
+        site.uplink.look_again()
+        await until(lambda: site.is_connected, "connected")
+        assert site.of(CredentialsChecked)[-1].problem == ""

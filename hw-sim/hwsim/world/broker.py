@@ -240,6 +240,8 @@ class SimTransport:
         if self._is_connected and self._listener is not None:
             self._listener.on_suback(topic_filter, 1)
 
+    def look_again(self) -> None: ...
+
     async def close(self) -> None:
         self._is_closed = True
         self._is_connected = False

@@ -19,6 +19,7 @@ TRANSPORT = {
     "last_puback_age_ms": 1_500,
     "last_receipt_age_ms": None,
     "access": "enough",
+    "credential_problem": "",
     "last_refusal": "",
     "backlog_count": 0,  # some seconds old, and not what is shown
 }
@@ -39,6 +40,7 @@ NAMES = (
     "broker answered",
     "backend's receipt",
     "access",
+    "credentials",
     "last refused",
 )
 

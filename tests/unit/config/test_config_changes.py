@@ -68,6 +68,11 @@ CASES = [
         ["authorization: tokens_max_age never -> 7 days", "authorization: master_group none -> GUARDS"],
     ),
     ("mqtts://b", "mqtt://c", ["mqtt: host b -> c", "mqtt: port 8883 -> 1883", "mqtt: TLS yes -> no"]),
+    (
+        "{broker: mqtts://b}",
+        "{broker: mqtts://b, fallbacks: [mqtts://c, mqtt://d]}",
+        ["mqtt: fallbacks none -> mqtts://c:8883, mqtt://d:1883"],
+    ),
     ("mqtt: {broker: mqtts://b}", "mqtt:", ["mqtt removed"]),
     ("web: {listen: 127.0.0.1:8080}", "", ["web removed"]),
     ("web:", "ledger: {retention: 90 days, budget: 500 MB}\nweb:", ["ledger: retention 400 days -> 90 days", "ledger: budget 4 GB -> 0.5 GB"]),

@@ -6,19 +6,23 @@ import pytest
 from support.plant import Bench, of, plant
 
 from edgectl.core.controller import Controller
+from edgectl.core.housekeeping import BROKER_GRACE_MS
 from edgectl.core.managed import TOKENS_COUNT
 from edgectl.domain.decisions import ActionAnswered, Ask, Decision, Keep, Remember, Reply, StartAnswer, TokenAnswer
 from edgectl.domain.events import (
     AccessChecked,
     ActionRequested,
+    CredentialsChecked,
     Outcome,
     PublishRefused,
     ReplayRequested,
     RequeueRequested,
     SiteReloaded,
     TariffsGiven,
+    Tick,
     TokenPresented,
     TokensGiven,
+    UplinkChanged,
 )
 from edgectl.domain.ids import ChargerId, IdToken
 from edgectl.domain.records import EventKept, ReplayKept, RequeueKept, Restored, SessionKept
@@ -166,3 +170,48 @@ def test_what_a_person_puts_back_ends_the_alarm_and_what_the_broker_denies_raise
     assert {alarm.kind for alarm in bench.controller.picture(bench.now).alarms} == {"broker-access"}
     bench.put(AccessChecked(""))
     assert bench.controller.picture(bench.now).alarms == ()
+
+
+def alarms(bench: Bench) -> list[tuple[str, str]]:
+    found = bench.controller.picture(bench.now).alarms
+    return [(alarm.kind, alarm.detail) for alarm in found if alarm.subject == "uplink"]
+
+
+def test_a_broker_that_is_away_for_long_is_an_alarm_with_its_reason_until_it_is_back() -> None:
+    bench = Bench(plant("A"))
+    bench.put(UplinkChanged(False, "the connection was closed"))
+    bench.wait(BROKER_GRACE_MS // 1_000 - 5)
+    bench.put(Tick())
+    bench.put(UplinkChanged(False, "the broker's certificate is not trusted"))
+    assert alarms(bench) == []
+    bench.wait(10)
+    bench.put(Tick())
+    assert alarms(bench) == [("broker-lost", "the broker's certificate is not trusted")]
+    bench.put(UplinkChanged(True))
+    assert alarms(bench) == []
+    bench.put(UplinkChanged(False, "the connection was closed"))
+    bench.wait(BROKER_GRACE_MS // 1_000 - 5)
+    bench.put(Tick())
+    bench.put(UplinkChanged(True))
+    bench.wait(60)
+    bench.put(Tick())
+    assert alarms(bench) == []
+
+
+def test_a_site_without_a_broker_misses_none() -> None:
+    bench = Bench(plant("A"))
+    bench.put(UplinkChanged(False, "the connection was closed"))
+    bench.wait(BROKER_GRACE_MS // 1_000 + 5)
+    bench.put(UplinkChanged(False, "no broker is configured", has_broker=False))
+    bench.wait(BROKER_GRACE_MS // 1_000 + 5)
+    bench.put(Tick())
+    assert alarms(bench) == []
+
+
+def test_credentials_that_cannot_be_used_are_an_alarm_while_the_last_ones_are() -> None:
+    bench = Bench(plant("A"))
+    bench.put(CredentialsChecked("credential 'client' is not a PEM certificate with its key"))
+    assert [kind for kind, _ in alarms(bench)] == ["broker-credentials"]
+    assert "credential 'client' is not a PEM certificate with its key" in alarms(bench)[0][1]
+    bench.put(CredentialsChecked(""))
+    assert alarms(bench) == []

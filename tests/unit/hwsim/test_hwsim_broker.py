@@ -46,6 +46,8 @@ class Listener:
     def on_message(self, message: Message) -> None:
         self.note("message", message)
 
+    def on_credentials(self, problem: str) -> None: ...
+
     def on_suback(self, topic_filter: str, reason_code: int) -> None:
         self.note("suback", topic_filter)
 

@@ -97,6 +97,8 @@ class ScriptedBroker:
         if self._is_up:
             self.go_down(reason)
 
+    def look_again(self) -> None: ...
+
     async def close(self) -> None:
         self.is_closed = True
 
@@ -368,7 +370,7 @@ def test_a_broker_that_stops_answering_is_left_and_nobody_is_parked() -> None:
     virtually(main)
 
 
-def test_the_core_hears_of_each_change_once_and_the_log_has_one_line_for_it() -> None:
+def test_the_core_and_the_log_hear_of_each_change_and_of_each_reason_once() -> None:
     async def main(site: Site) -> None:
         with capture_logs() as logs:
             site.broker.go_down("connection refused")
@@ -378,7 +380,13 @@ def test_the_core_hears_of_each_change_once_and_the_log_has_one_line_for_it() ->
             await asyncio.sleep(1)
             site.broker.go_down("closed")
             site.broker.go_down("connection refused")
-        assert [entry["event"] for entry in logs] == ["uplink_lost", "uplink_connected", "uplink_lost"]
+            site.broker.go_down("connection refused")
+        assert [(entry["event"], entry.get("reason")) for entry in logs] == [
+            ("uplink_lost", "connection refused"),
+            ("uplink_connected", None),
+            ("uplink_lost", "closed"),
+            ("uplink_still_lost", "connection refused"),
+        ]
         assert site.of(UplinkChanged) == [
             UplinkChanged(False, "connection refused"),
             UplinkChanged(True, ""),
@@ -525,7 +533,7 @@ def test_without_a_broker_in_the_file_the_task_ends_and_says_why() -> None:
         uplink.publish_state(PublishState("meter", "main", {}), site.clock.now())
         uplink.wake()
         await uplink.stop()
-        assert events == [UplinkChanged(False, "no broker is configured")]
+        assert events == [UplinkChanged(False, "no broker is configured", has_broker=False)]
         assert not uplink.status().is_configured
 
     virtually(main)
