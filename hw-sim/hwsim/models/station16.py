@@ -20,6 +20,7 @@ from hwsim.models.car import Car
 from hwsim.models.configuration import Configuration
 from hwsim.models.evse import Evse, Transaction
 from hwsim.models.profiles import ProfileStore
+from hwsim.models.reservations16 import Reservations
 
 ANSWER_TIMEOUT_S = 30.0
 RESET_S = 1.0
@@ -84,6 +85,7 @@ class Station16:
         self.configuration = Configuration(
             self.faults, NumberOfConnectors=str(evse_count), MeterValueSampleInterval=str(max(1, round(meter_interval_s)))
         )
+        self.reservations = Reservations()
         self.known_tokens = known_tokens
         """Whom it lets charge while it cannot ask."""
         self.list_version: int = 0
@@ -291,11 +293,11 @@ class Station16:
         elif action == "Authorize":
             evse, token = context
             evse.is_authorising = False
-            if payload["idTagInfo"]["status"] == "Accepted":
+            info = payload["idTagInfo"]
+            if info["status"] == "Accepted" and self.reservations.admits(evse.number, token, info.get("parentIdTag")):
                 self.start(evse, token, now_s)
             else:
-                evse.is_refused = True
-                self.rejected_tokens += 1
+                self._refuse(evse)
         elif isinstance(context, _Message):
             self._done(context)
             transaction = context.begins
@@ -400,12 +402,18 @@ class Station16:
         car = evse.car
         if car is None or evse.is_authorising or evse.is_refused or evse.transaction is not None:
             return
-        if self.is_connected and self.is_booted:
+        if not self.reservations.admits(evse.number, car.token) and not self.reservations.needs_group(evse.number, car.token):
+            self._refuse(evse)
+        elif self.is_connected and self.is_booted:
             evse.is_authorising = True
             self._urgent.append(("Authorize", {"idTag": self.read(car.token)}, (evse, car.token)))
             self._pump(now_s)
-        elif car.token in self.known_tokens:
+        elif car.token in self.known_tokens and self.reservations.admits(evse.number, car.token):
             self.start(evse, car.token, now_s)
+
+    def _refuse(self, evse: Evse) -> None:
+        evse.is_refused = True
+        self.rejected_tokens += 1
 
     def read(self, token: str) -> str:
         """What its reader makes of a card, as it says it this time."""
@@ -421,8 +429,19 @@ class Station16:
         evse.open_contactor(now_s)
         car, evse.car = evse.car, None
         if "stuck-finishing" not in self.faults:
-            self._set_status(evse, "Available" if evse.is_operative else "Unavailable", now_s)
+            self._set_status(evse, self._idle_status(evse), now_s)
         return car
+
+    def _idle_status(self, evse: Evse) -> str:
+        if not evse.is_operative:
+            return "Unavailable"
+        return "Available" if self.reservations.at(evse.number) is None else "Reserved"
+
+    def settle_reservations(self, now_s: float) -> None:
+        """Free connectors say whether they are kept for somebody."""
+        for evse in self.evses.values():
+            if evse.status in {"Available", "Reserved"}:
+                self._set_status(evse, self._idle_status(evse), now_s)
 
     def start(self, evse: Evse, token: str, now_s: float) -> None:
         """A transaction begins, unless the car has left meanwhile."""
@@ -441,6 +460,9 @@ class Station16:
             "meterStart": transaction.meter_start_wh,
             "timestamp": self.stamp(now_s),
         }
+        reservation = self.reservations.use(evse.number)
+        if reservation is not None:
+            payload["reservationId"] = reservation
         if "lose-start" not in self.faults:
             self._queue.append(_Message("StartTransaction", payload, begins=transaction))
         self._meter_at_s[evse.number] = now_s + self.configuration.number("MeterValueSampleInterval")
@@ -474,6 +496,7 @@ class Station16:
         """Connectors without a transaction follow what ChangeAvailability said; the others when theirs has ended."""
         for evse in self.evses.values():
             if not evse.is_operative and evse.transaction is None:
+                self.reservations.lose(evse.number)
                 self._set_status(evse, "Unavailable", now_s)
             elif evse.is_operative and evse.status == "Unavailable":
                 self._set_status(evse, "Available" if evse.car is None else "Preparing", now_s)
@@ -486,6 +509,8 @@ class Station16:
         self._advanced_s = now_s
         if not self.is_powered:
             return
+        if self.reservations.expire(self.wall_s(now_s)):
+            self.settle_reservations(now_s)
         for evse in self.evses.values():
             if evse.car is not None:
                 self._charge(evse, passed_s, now_s)

@@ -129,7 +129,9 @@ def _remote_start(station: Station16, payload: dict[str, Any], now_s: float) -> 
     numbers = [payload["connectorId"]] if "connectorId" in payload else list(station.evses)
     for number in numbers:
         evse = station.evses.get(number)
-        if evse is not None and evse.car is not None and evse.transaction is None and evse.is_operative:
+        if evse is None or not station.reservations.admits(number, payload["idTag"]):
+            continue
+        if evse.car is not None and evse.transaction is None and evse.is_operative:
             station.start(evse, payload["idTag"], now_s)
             if payload.get("chargingProfile"):  # its transaction has no id yet, so the profile names none
                 station.profiles.install(number, payload["chargingProfile"], 0)
@@ -211,8 +213,20 @@ def _change_configuration(station: Station16, payload: dict[str, Any], now_s: fl
     return {"status": station.configuration.change(payload["key"], payload["value"])}
 
 
+def _reserve(station: Station16, payload: dict[str, Any], now_s: float) -> Answer:
+    status = station.reservations.reserve(payload, station.evses.get(payload["connectorId"]), station.wall_s(now_s))
+    station.settle_reservations(now_s)
+    return {"status": status}
+
+
+def _cancel_reservation(station: Station16, payload: dict[str, Any], now_s: float) -> Answer:
+    was_held = station.reservations.cancel(payload["reservationId"])
+    station.settle_reservations(now_s)
+    return ACCEPTED if was_held else REJECTED
+
+
 _HANDLERS = {
-    "CancelReservation": lambda station, payload, now_s: REJECTED,
+    "CancelReservation": _cancel_reservation,
     "ChangeAvailability": _availability,
     "ChangeConfiguration": _change_configuration,
     "ClearCache": _clear_cache,
@@ -223,6 +237,7 @@ _HANDLERS = {
     "GetLocalListVersion": lambda station, payload, now_s: {"listVersion": station.list_version},
     "RemoteStartTransaction": _remote_start,
     "RemoteStopTransaction": _remote_stop,
+    "ReserveNow": _reserve,
     "Reset": _reset,
     "SendLocalList": _local_list,
     "SetChargingProfile": _set_profile,

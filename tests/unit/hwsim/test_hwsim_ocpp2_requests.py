@@ -33,6 +33,37 @@ def test_a_reservation_keeps_the_place_for_one_driver() -> None:
     assert bench.told_statuses[:3] == ["Available", "Reserved", "Occupied"]
 
 
+def test_a_car_that_is_plugged_in_takes_nobodys_place_before_its_driver_is_known() -> None:
+    bench = of().connect()
+    assert bench.put("TxCtrlr.TxStartPoint", "EVConnected") == "Accepted"
+    bench.ask("ReserveNow", id=5, expiryDateTime="2027-01-15T08:10:00Z", idToken=CARD, evseId=1)
+    bench.plug(token="04FF")
+    bench.run(5)
+    assert [event.get("reservationId") for event in bench.events] == [None]
+    bench.station.unplug(1, bench.now_s)
+    bench.run(1)
+    bench.plug()
+    bench.run(5)
+    assert [(event["eventType"], event["reservationId"]) for event in bench.events if "reservationId" in event] == [
+        ("Updated", 5)
+    ]
+
+
+@pytest.mark.parametrize(("told", "is_let_in"), [("G", True), ("H", False), (None, False)])
+def test_the_server_says_whether_another_card_is_of_the_group(
+    monkeypatch: pytest.MonkeyPatch, told: str | None, *, is_let_in: bool
+) -> None:
+    bench = of().connect()
+    info = {"status": "Accepted", **({} if told is None else {"groupIdToken": {"idToken": told, "type": "Central"}})}
+    plain = bench._answer
+    monkeypatch.setattr(bench, "_answer", lambda action: {"idTokenInfo": info} if action == "Authorize" else plain(action))
+    group = {"idToken": "G", "type": "Central"}
+    bench.ask("ReserveNow", id=5, expiryDateTime="2027-01-15T08:10:00Z", idToken=CARD, groupIdToken=group, evseId=1)
+    bench.plug(token="04FF")
+    bench.run(5)
+    assert [event["reservationId"] for event in bench.events if "reservationId" in event] == ([5] if is_let_in else [])
+
+
 def test_a_reservation_ends_by_itself_or_is_cancelled() -> None:
     bench = of().connect()
     bench.ask("ReserveNow", id=5, expiryDateTime="2027-01-15T08:01:00Z", idToken=CARD)

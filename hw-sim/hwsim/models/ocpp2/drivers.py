@@ -37,6 +37,11 @@ class Reservation:
     token: str
     until_s: float
     """By the wall clock."""
+    group: str | None = None
+
+    def admits(self, token: str, group: str | None = None) -> bool:
+        """Whether this card may begin there; ``group`` is what the server says it belongs to."""
+        return token == self.token or (self.group is not None and group == self.group)
 
 
 class Drivers:
@@ -76,12 +81,15 @@ class Drivers:
     def _present(self, evse: Evse, token: str, now_s: float) -> None:
         station = self._station
         reserved = self.reservation_at(evse.number)
-        if reserved is not None and reserved.token != token:
+        is_others = reserved is not None and not reserved.admits(token)
+        if reserved is not None and is_others and reserved.group is None:
             self._refuse(evse)
-        elif station.tokens.needs_no_asking(token):
+        elif station.tokens.needs_no_asking(token) and not is_others:
             self.admit(evse, token, now_s)
         elif station.is_online:
             self._authorise(evse, token, CARD, None, now_s)
+        elif is_others:
+            self._refuse(evse)
         elif station.tokens.charges_offline(token):
             self.admit(evse, token, now_s)
 
@@ -96,7 +104,9 @@ class Drivers:
                 return
             status = answer["idTokenInfo"]["status"]
             self._station.tokens.note(token, status)
-            if status == "Accepted":
+            group = answer["idTokenInfo"].get("groupIdToken", {}).get("idToken")
+            reserved = self.reservation_at(evse.number)
+            if status == "Accepted" and (reserved is None or reserved.admits(token, group)):
                 self.admit(evse, token, now_s, remote)
             else:
                 self._refuse(evse)
@@ -160,6 +170,7 @@ class Drivers:
             self._begin(evse, trigger, now_s, token, remote)
         else:
             _own(running, token, remote)
+            self._use(evse, running)
             self._station.events.updated(evse, running, trigger, now_s)
         if remote is not None and remote.profile is not None:
             self._station.profiles.take(evse.number, remote.profile, now_s)
@@ -169,16 +180,20 @@ class Drivers:
         running = Running("", now_s, station.wall_s(now_s), int(evse.register_wh), id=station.events.new_id(station.rng))
         if token:
             _own(running, token, remote)
-        reserved = self.reservation_at(evse.number)
-        if reserved is not None:
-            running.reservation = reserved.id
-            del self.reservations[reserved.id]
+            self._use(evse, running)
         evse.transaction = running
         station.started_transactions += 1
         station.events.started(evse, running, trigger, now_s)
         station.service.begin(evse.number, now_s)
 
     # --- reservations
+
+    def _use(self, evse: Evse, running: Running) -> None:
+        """Its driver is here: the transaction ends the reservation."""
+        reserved = self.reservation_at(evse.number)
+        if reserved is not None:
+            running.reservation = reserved.id
+            del self.reservations[reserved.id]
 
     def reservation_at(self, number: int) -> Reservation | None:
         """What keeps this EVSE for somebody."""
@@ -195,8 +210,8 @@ class Drivers:
             return "Rejected"
         if not free:
             return "Unavailable" if set(states.values()) == {"Unavailable"} else "Occupied"
-        token = payload["idToken"]["idToken"]
-        self.reservations[payload["id"]] = Reservation(payload["id"], free[0], token, until_s)
+        token, group = payload["idToken"]["idToken"], payload.get("groupIdToken", {}).get("idToken")
+        self.reservations[payload["id"]] = Reservation(payload["id"], free[0], token, until_s, group)
         station.report_statuses(now_s)
         return "Accepted"
 

@@ -37,6 +37,8 @@ class Running(Transaction):
     is_token_told: bool = False
     charged_s: float = 0.0
     reservation: int | None = None
+    """Whose place it took; told once."""
+    is_reservation_told: bool = False
 
 
 def running_at(evse: Evse) -> Running | None:
@@ -70,8 +72,6 @@ class Events:
         payload = self._event(evse, running, "Started", trigger, now_s)
         payload["evse"] = {"id": evse.number, "connectorId": 1}
         self._add_values(payload, evse, "SampledDataCtrlr.TxStartedMeasurands", "Transaction.Begin", now_s)
-        if running.reservation is not None:
-            payload["reservationId"] = running.reservation
         if "lose-started" not in self._faults:
             self._wire.keep(payload)
 
@@ -112,6 +112,9 @@ class Events:
         running.sequence += 1
         if self._is_offline():
             payload["offline"] = True
+        if running.reservation is not None and not running.is_reservation_told:
+            running.is_reservation_told = True
+            payload["reservationId"] = running.reservation
         if running.remote_start is not None and trigger == "RemoteStart":
             info["remoteStartId"] = running.remote_start
         is_withheld = "no-token-in-started" in self._faults and not is_last
