@@ -72,6 +72,7 @@ def price_command(
             tariff,
             usage.of_body(body, site.voltage_mv if site else None),
             zone,
+            reservation=usage.reservation_of(body),
             grace_ms=site.pricing.grace_ms if site else 0,
             plan=_plan(site, body.get("id_token")),
             is_indicative=not (site and site.pricing.is_authority),

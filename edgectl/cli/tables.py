@@ -257,9 +257,11 @@ def sessions(found: list[dict[str, Any]]) -> RenderableType:
 
 
 def _standing(one: dict[str, Any]) -> str:
-    correction = one.get("correction")
+    correction, reservation = one.get("correction"), one.get("reservation")
     if correction is not None:
         return f"{correction['kind']} of {correction['of']}"
+    if reservation is not None and reservation["outcome"] != "used":
+        return f"reservation {reservation['outcome']}"
     return "completed, corrected" if one.get("replaced_by") else str(one["status"])
 
 
@@ -269,10 +271,9 @@ def session(found: dict[str, Any]) -> RenderableType:
     }
     facts = [(name, "-" if value is None else value) for name, value in plain.items()]
     facts += [("tariff", json.loads(found["tariff"])["id"] if found.get("tariff") else "-"), ("cost", cost(found.get("cost")))]
-    if "correction" in found:
-        facts += [
-            (f"correction: {name}", moment(value) if name == "at" else value) for name, value in found["correction"].items()
-        ]
+    for part, moments in (("reservation", {"from", "until", "ended_at"}), ("correction", {"at"})):
+        pairs = found.get(part, {}).items()
+        facts += [(f"{part}: {name}", moment(value) if name in moments else value) for name, value in pairs]
     facts += [("auth", ", ".join(f"{k} {v}" for k, v in found["auth"].items())), ("flags", ", ".join(found["flags"]) or "-")]
     spans = [
         (moment(p["from"]), moment(p["to"]), p["state"], kilowatt_hours(p["energy_wh"]), p["limit_reason"])

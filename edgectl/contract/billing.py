@@ -95,6 +95,24 @@ class Correction(Struct, kw_only=True):
     reason: Words
 
 
+class Reservation(Struct, kw_only=True):
+    """The place was kept for the driver before.
+
+    `used`: the session began, and ended it. Any other `outcome` is that of a reservation nobody came for: the record then has no
+    energy and no periods, and `started_at` and `ended_at` are those of the reservation. `removed`: the charger gave it up; it has
+    no price.
+    """
+
+    id: Count
+    """As in the `reserve` command."""
+    from_: Moment = field(name="from")
+    """When the charger accepted it."""
+    until: Moment
+    """When it was to run out."""
+    ended_at: Moment
+    outcome: Literal["used", "expired", "cancelled", "removed"]
+
+
 class Session(Struct, kw_only=True):
     """One session with everything known of it."""
 
@@ -132,6 +150,8 @@ class Session(Struct, kw_only=True):
     clock_quality: Literal["synchronised", "corrected", "unknown"]
     flags: list[Word]
     """Named doubts and derivations, sorted."""
+    reservation: Reservation | UnsetType = UNSET
+    """Of a session whose place was reserved, and of a reservation nobody came for."""
     correction: Correction | UnsetType = UNSET
     """Of the two records that correct a sealed one."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 from edgectl.core.authorization import Authorization
@@ -17,8 +18,8 @@ from edgectl.domain.decisions import ActionAnswered, Ask, Decision, Keep, WakeUp
 from edgectl.domain.events import ActionRequested, Outcome, RequestAnswered
 from edgectl.domain.ids import EvseId, IdToken
 from edgectl.domain.records import EventKept
-from edgectl.domain.time import Instant
-from edgectl.domain.units import Millis
+from edgectl.domain.time import Instant, utc_ms
+from edgectl.domain.units import Millis, UtcMillis
 
 ACTION = "action/"
 """How the asks of an action are named; what follows is the action's id."""
@@ -73,6 +74,10 @@ class Actions:
             if not arguments:
                 answer = ActionAnswered(event.action_id, Outcome.REJECTED, problem="nothing is charging there")
                 return [answer, *recorded(event, answer, now)]
+        if event.name == "reserve" and _moment_ms(dict(event.arguments).get("expires", "")) is None:
+            words = f"expires is {dict(event.arguments).get('expires')!r}; a moment like 2026-03-01T18:00:00Z is allowed"
+            answer = ActionAnswered(event.action_id, Outcome.REJECTED, problem=words)
+            return [answer, *recorded(event, answer, now)]
         if event.name == "start" and not dict(event.arguments).get("token"):
             # 20 characters at most (OCPP 1.6 IdToken), and not to be guessed at another charger within its time.
             name = f"{event.charger}/{event.action_id}/{now.utc_ms}/{now.mono_ms}"
@@ -94,7 +99,18 @@ class Actions:
             problem = "the charger is not connected"
         pairs = tuple(pair for pair in event.detail if pair[0] != "problem")
         answer = ActionAnswered(action_id, event.outcome, event.status, problem, pairs)
-        return [answer, *recorded(begun, answer, now)]
+        return [answer, *self._reserved(begun, event, now), *recorded(begun, answer, now)]
+
+    def _reserved(self, begun: ActionRequested, event: RequestAnswered, now: Instant) -> list[Decision]:
+        """What the charger's answer makes of a reservation. One that is not accepted was not made, or stays."""
+        arguments, held = dict(begun.arguments), self._sessions.reservations
+        until_utc_ms = _moment_ms(arguments.get("expires", ""))
+        if begun.name == "reserve" and event.outcome is Outcome.ACCEPTED and until_utc_ms is not None:
+            return held.made(begun.charger, arguments, until_utc_ms, now)
+        if begun.name == "cancel-reservation" and event.outcome in {Outcome.ACCEPTED, Outcome.REJECTED}:
+            number = int(arguments["reservation"])
+            return held.cancelled(begun.charger, number, now, was_known=event.outcome is Outcome.ACCEPTED)
+        return []
 
     def _problem(self, event: ActionRequested, state: ChargerState | None) -> str | None:
         if state is None:
@@ -122,6 +138,15 @@ class Actions:
             if session.charger == event.charger and is_there:
                 return (("transaction", session.transaction),)
         return ()
+
+
+def _moment_ms(text: str) -> UtcMillis | None:
+    """Of an ISO 8601 text; UTC where it names no offset."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return utc_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 def recorded(event: ActionRequested, answer: ActionAnswered, now: Instant) -> list[Decision]:

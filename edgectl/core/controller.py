@@ -114,6 +114,8 @@ STEP_MS: Millis = 900
 """A tick takes a control step only when the last is this old: with a guard meter every reading has brought one already."""
 
 
+RESERVATION_STATUS = "reservation-status"
+"""The kind of what a station notes of a reservation."""
 REMEMBERED = (ADOPTED, COMMISSIONING, FALLBACKS, FINGERPRINTS, MANAGED, REMOTE_LIMITS, RUNGS, SIGNATURE_KEYS, TARGETS)
 """Kinds of what the core wants to know again after a restart."""
 
@@ -150,6 +152,7 @@ class Controller:
         known = (*(one for one in restored.recent_sessions if one.correction is None), *restored.open_sessions)
         self._signed = SignedBook(site, self._alarms, memory.get(SIGNATURE_KEYS, {}), known)
         self._sessions = Sessions(restored, self._authorization, ids, self._prices, self._signed)
+        self._reservations = self._sessions.reservations
         self._external = ExternalLimits(site, memory.get(REMOTE_LIMITS, {}), now, machine_boot)
         self._departures = Departures(memory.get(TARGETS, {}))
         self._balancing = Balancing(
@@ -298,7 +301,8 @@ class Controller:
             return [Reply(event.call, Acknowledge()), *self._reception.identified(event), *answered]
         body: dict[str, object] = dict(event.detail)
         kept = Keep(EventKept(event.kind, event.call.charger, now.utc_ms, body))
-        return [kept, Reply(event.call, Acknowledge()), WakeUplink()]
+        ended = self._reservations.told(event.call.charger, dict(event.detail), now) if event.kind == RESERVATION_STATUS else []
+        return [kept, *ended, Reply(event.call, Acknowledge()), WakeUplink()]
 
     def _on_request_answered(self, event: RequestAnswered, now: Instant) -> list[Decision]:
         if event.ask_id.startswith(ACTION):
@@ -330,7 +334,7 @@ class Controller:
         vehicle = self._balancing.vehicles.get(evse)
         if vehicle is not None and event.status is not ConnectorStatus.OCCUPIED:
             vehicle.status = event.status  # 2.x says only "occupied"; its transaction says more
-        return [reply]
+        return [*self._reservations.reported(evse.charger, evse.number, event.status, now), reply]
 
     # --- transactions -------------------------------------------------------------------------------------------------
 
@@ -429,6 +433,7 @@ class Controller:
             if state.is_greeted and not state.is_list_told and self._is_set_up(state):
                 decisions += self._begin_list(state, now)[1]
         decisions += self._departures.tidy({session.id for session in self._sessions.open.values()}, now)
+        decisions += self._reservations.tick(self._is_reachable, now)
         decisions += [*self._watch.tick(now), *self._house.tick(now)]
         is_stale = self._managed.has_tokens and self._authorization.is_stale(now.utc_ms)
         words = "the backend has not told its tokens for longer than tokens_max_age allows"
@@ -436,6 +441,11 @@ class Controller:
         told = self._publishing.changes(self._balancing, self._sessions, now)
         decisions += self._telemetry.sample(self._balancing, self._sessions, now)
         return [*decisions, *self._history.changes(self._balancing, now), *told]
+
+    def _is_reachable(self, charger: ChargerId) -> bool:
+        """It could tell what it has to tell."""
+        state = self._chargers.get(charger)
+        return state is not None and state.is_connected and state.is_accepted
 
     def _is_set_up(self, state: ChargerState) -> bool:
         is_free = state.is_accepted and state.quirks.is_configured and not self._drills.is_running(state.charger.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from edgectl.domain.records import Correction, Session
+from edgectl.domain.reservations import Reserved
 from edgectl.domain.signed import SignedVerdict
 from edgectl.domain.tariff import Cost
 from edgectl.domain.time import iso
@@ -53,7 +54,18 @@ def session_body(session: Session) -> dict[str, object]:
         "cost": None if session.cost is None else cost_body(session.cost),
         "clock_quality": clock_quality(session),
         "flags": list(session.flags),
+        **({} if session.reservation is None else {"reservation": _reservation(session.reservation)}),
         **({} if session.correction is None else {"correction": _correction(session.correction)}),
+    }
+
+
+def _reservation(one: Reserved) -> dict[str, object]:
+    return {
+        "id": one.reservation_number,
+        "from": iso(one.from_utc_ms),
+        "until": iso(one.until_utc_ms),
+        "ended_at": iso(one.ended_utc_ms),
+        "outcome": one.end.value,
     }
 
 

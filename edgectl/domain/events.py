@@ -143,6 +143,8 @@ class TransactionStarted:
     charging_state: ConnectorStatus | None = None
     is_offline: bool = False
     sequence_number: int | None = None
+    reservation_number: int | None = None
+    """The reservation that it uses up, by the charger's word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,8 @@ class MeterValuesReported:
     sequence_number: int | None = None
     is_resumed: bool = False
     """The transaction goes on after the station restarted (2.1); its profile may be gone."""
+    reservation_number: int | None = None
+    """As in ``TransactionStarted``: 2.x tells it when the driver is known, which may be later."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from edgectl.domain.ids import ChargerId, CircuitId, EvseId, IdToken, SessionId, TransactionRef
 from edgectl.domain.phases import Phase
 from edgectl.domain.reasons import Cause, Reason
+from edgectl.domain.reservations import Reservation, ReservationEnd, Reserved
 from edgectl.domain.signed import SignedVerdict
 from edgectl.domain.tariff import Cost
 from edgectl.domain.units import MilliAmps, Millis, UtcMillis, WattHours
@@ -127,10 +128,17 @@ class Session:
     credited_by: SessionId | None = None
     """Of a sealed record that was wrong: the records that followed. Beside the record, not in it: that stays as it was sealed."""
     replaced_by: SessionId | None = None
+    reservation: Reserved | None = None
+    """That it used; or all there is to it (``is_reservation``)."""
 
     @property
     def evse(self) -> EvseId:
         return EvseId(self.charger, self.evse_number)
+
+    @property
+    def is_reservation(self) -> bool:
+        """Nobody came: it records a reservation that ended without a session."""
+        return self.reservation is not None and self.reservation.end is not ReservationEnd.USED
 
     @property
     def is_credit(self) -> bool:
@@ -157,6 +165,15 @@ class SessionKept:
     """The present state of a session."""
 
     session: Session
+    durability: Durability = Durability.BILLING
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationKept:
+    """A reservation that a charger holds, or that is over and need not be known after a restart."""
+
+    reservation: Reservation
+    is_over: bool = False
     durability: Durability = Durability.BILLING
 
 
@@ -315,6 +332,7 @@ class CurtailmentKept:
 
 Record: TypeAlias = (
     SessionKept
+    | ReservationKept
     | MessageKept
     | BillKept
     | EventKept
@@ -338,3 +356,5 @@ class Restored:
     """Closed ones whose messages may still be repeated by a charger (the last days)."""
     last_transaction_number: int = 0
     epoch: str = ""
+    reservations: tuple[Reservation, ...] = ()
+    """That chargers hold, the oldest first."""

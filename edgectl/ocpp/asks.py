@@ -44,7 +44,8 @@ STATUSES: dict[str, Outcome] = {
 """Every status word a charger may answer a request with, case-folded."""
 
 _AMOUNT = re.compile(r"-?\d{1,12}(\.\d{1,6})?", re.ASCII)
-_REQUEST_ID_MAX = 2**31 - 1
+_NUMBER_MAX = 2**31 - 1
+"""An integer of OCPP has 32 bits."""
 
 
 class Arguments:
@@ -68,8 +69,8 @@ class Arguments:
 
     def number(self, name: str, default: str | None = None) -> int:
         value = self.text(name) if default is None else self._pairs.get(name, default)
-        if not (value.isascii() and value.isdecimal()) or len(value) > 9:
-            raise self.unfit(name, value, "it must be a number")
+        if not (value.isascii() and value.isdecimal()) or len(value) > 10 or int(value) > _NUMBER_MAX:
+            raise self.unfit(name, value, f"it must be a number up to {_NUMBER_MAX}")
         return int(value)
 
     def amount(self, name: str) -> float | int:
@@ -133,7 +134,7 @@ class Arguments:
         """``request``, or a number made of the ask's own id: later notifications carry it, and it is told in the answer."""
         if self._has("request"):
             return self.number("request")
-        return zlib.crc32(self._ask.ask_id.encode()) & _REQUEST_ID_MAX
+        return zlib.crc32(self._ask.ask_id.encode()) & _NUMBER_MAX
 
     def local_list(self) -> list[ListEntry]:
         """``list``: a JSON array of objects with ``token`` and, unless it is to be deleted, ``status``.

@@ -29,7 +29,7 @@ from edgectl.domain.decisions import (
 )
 from edgectl.domain.errors import InvariantError, StoreError, invariant
 from edgectl.domain.events import Call, Event, Outcome, StoreChanged, Tick
-from edgectl.domain.records import BillKept, Durability, Record, SessionKept
+from edgectl.domain.records import BillKept, Durability, Record, ReservationKept, SessionKept
 from edgectl.domain.time import Instant
 from edgectl.domain.units import Millis
 from edgectl.ports import Authority, ChargerLinks, Clock, FaultHook, Memory, Solver, StatePublisher, Store, no_fault
@@ -153,10 +153,10 @@ class Engine:
                     remembered.append(self._memory.remember(decision.kind, decision.key, decision.document))
         records = [decision.record for decision in decisions if isinstance(decision, Keep)]
         dependent: list[Dependent] = [one for one in decisions if isinstance(one, Reply | PublishState | WakeUplink)]
-        is_billed = any(isinstance(record, BillKept) for record in records)
+        is_promised = any(isinstance(record, BillKept | ReservationKept) for record in records)
         for answer in decisions:
-            if isinstance(answer, ActionAnswered) and is_billed:
-                dependent.append(answer)  # what it says was billed is on the disk first
+            if isinstance(answer, ActionAnswered) and is_promised:
+                dependent.append(answer)  # what it says was billed, or is reserved, is on the disk first
             elif isinstance(answer, ActionAnswered):
                 self._answer_when_remembered(answer, remembered)
         if _is_billing(records, dependent) and (records or self._unwritten or self._committing):

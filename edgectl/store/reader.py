@@ -21,6 +21,7 @@ from edgectl.domain.ids import CircuitId, EvseId
 from edgectl.domain.phases import Phase
 from edgectl.domain.reasons import Cause, Reason
 from edgectl.domain.records import Curtailment, Excursion, LimitKept, Restored, Session
+from edgectl.domain.reservations import Reservation
 from edgectl.domain.units import Millis, UtcMillis
 from edgectl.ports import KeptCommand, OutboxRow, OutboxSummary, ParkedRow
 from edgectl.store import commands
@@ -175,7 +176,13 @@ class LedgerFile:
         """
         active = self._all("SELECT id, body FROM session WHERE status = 'active' ORDER BY started_utc_ms, id", ())
         recent = self._all(RECENT, (now_utc_ms, RECENT_MS, RECENT_COUNT, RECENT_LIMIT))
-        return Restored(_sessions(active), _sessions(reversed(recent)), int(self._meta("last_transaction_number")), self.epoch())
+        return Restored(
+            _sessions(active),
+            _sessions(reversed(recent)),
+            int(self._meta("last_transaction_number")),
+            self.epoch(),
+            _reservations(self._all("SELECT charger, reservation_number, body FROM reservation", ())),
+        )
 
     def verify_chain(self, keys: Sequence[PublicKey] = ()) -> ChainReport:
         """Check every billing record from the first on; some 0.3 ms each on a PC, several times that on a small gateway."""
@@ -218,6 +225,17 @@ class LedgerFile:
             return self._connection.execute(statement, values).fetchall()
         except READING as error:
             raise store_error(error) from error
+
+
+def _reservations(found: Iterable[tuple[Any, ...]]) -> tuple[Reservation, ...]:
+    """Like sessions, the oldest first."""
+    understood = []
+    for charger, number, body in found:
+        try:
+            understood.append(msgspec.json.decode(body, type=Reservation))
+        except msgspec.DecodeError:
+            log.exception("reservation_unreadable", charger=charger, reservation=number)
+    return tuple(sorted(understood, key=lambda one: (one.from_utc_ms, one.charger, one.reservation_number)))
 
 
 def _sessions(found: Iterable[tuple[Any, ...]]) -> tuple[Session, ...]:

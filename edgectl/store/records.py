@@ -26,6 +26,7 @@ from edgectl.domain.records import (
     Record,
     ReplayKept,
     RequeueKept,
+    ReservationKept,
     Session,
     SessionKept,
     TelemetryKept,
@@ -79,6 +80,8 @@ class RecordWriter:
             match record:
                 case SessionKept():
                     keep_session(connection, record.session)
+                case ReservationKept():
+                    _keep_reservation(connection, record)
                 case MessageKept():
                     keep_message(connection, record)
                 case BillKept():
@@ -283,6 +286,19 @@ def keep_session(connection: sqlite3.Connection, session: Session) -> None:
             "UPDATE meta SET value = ? WHERE key = 'last_transaction_number' AND CAST(value AS INTEGER) < ?",
             (str(number), number),
         )
+
+
+def _keep_reservation(connection: sqlite3.Connection, record: ReservationKept) -> None:
+    one = record.reservation
+    if record.is_over:
+        key = (one.charger, one.reservation_number)
+        connection.execute("DELETE FROM reservation WHERE charger = ? AND reservation_number = ?", key)
+        return
+    connection.execute(
+        "INSERT INTO reservation (charger, reservation_number, body) VALUES (?, ?, ?)"
+        " ON CONFLICT (charger, reservation_number) DO UPDATE SET body = excluded.body",
+        (one.charger, one.reservation_number, _json(one)),
+    )
 
 
 def keep_message(connection: sqlite3.Connection, record: MessageKept) -> None:

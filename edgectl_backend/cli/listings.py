@@ -106,7 +106,7 @@ def sessions(
     since, until = (moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC) for moment in (since, until))
     rows = with_database(database, lambda opened: questions.sessions(opened, site, since, until, limit))
     columns = ["site", "record_id", "rev", "charger", "evse", "id_token", "status", "started_at", "ended_at", "energy_wh"]
-    _show(rows, as_json, [*columns, "amount", "currency", "flags", "correction", "corrects"])
+    _show(rows, as_json, [*columns, "amount", "currency", "flags", "correction", "corrects", "reservation"])
 
 
 @click.command("clear-alarms")

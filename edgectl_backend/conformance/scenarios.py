@@ -163,6 +163,28 @@ def _corrections(site: str, rng: random.Random) -> Sequence[Sequence[Sent]]:
     return [records, records]
 
 
+def _reservations(site: str, _: random.Random) -> Sequence[Sequence[Sent]]:
+    ledger = Ledger(site, "e1")
+    kept = {"id": 5, "from": "2026-03-01T09:30:00.000Z", "until": "2026-03-01T10:30:00.000Z"}
+    used = {**kept, "ended_at": "2026-03-01T10:00:00.000Z", "outcome": "used"}
+    nobody: dict[str, Any] = {
+        "energy_wh": 0,
+        "transaction": "",
+        "meter_start_wh": None,
+        "meter_stop_wh": None,
+        "started_at": kept["from"],
+    }
+    records = [ledger.write(f"{site}-used", what="a session whose place was reserved", reservation=used)]
+    for outcome in ("expired", "cancelled", "removed"):
+        told: dict[str, Any] = {
+            "stop_reason": f"reservation-{outcome}",
+            "reservation": {**kept, "ended_at": kept["until"], "outcome": outcome},
+        }
+        words = f"a reservation that was {outcome}" if outcome != "expired" else "a reservation that ran out"
+        records.append(ledger.write(f"{site}-{outcome}", what=words, **nobody, **told))
+    return [records]
+
+
 def _conflict(site: str, _: random.Random) -> Sequence[Sequence[Sent]]:
     ledger, other = Ledger(site, "e1"), Ledger(site, "e1")
     first, after = ledger.write(f"{site}-a"), ledger.write(f"{site}-b")
@@ -259,6 +281,7 @@ _ALL: Final[tuple[tuple[str, str, str, Callable[[str, random.Random], Sequence[S
     ("salvage", "billing", "takes a session that a salvaged ledger names again", _salvage),
     ("revisions", "billing", "takes a lower revision after a higher one", _revisions),
     ("corrections", "billing", "takes a record, its credit and its replacement in any order", _corrections),
+    ("reservations", "billing", "takes a reservation that nobody came for, without energy and transaction", _reservations),
     ("conflict", "billing", "refuses another content under a revision that is taken", _conflict),
     ("poison", "billing", "refuses what is no sound record, with a code, and goes on", _poison),
     ("members", "billing", "passes over members it does not know", _members),

@@ -180,6 +180,7 @@ async def _upsert_sessions(connection: Connection, bills: Sequence[Bill]) -> Non
             None if b.session.cost is None or b.session.cost.after_taxes is None else _clean(b.session.cost.after_taxes),
             _clean(" ".join(b.session.flags)),
             *_correction(b),
+            None if isinstance(b.session.reservation, UnsetType) else b.session.reservation.outcome,
         )
         for b in bills
     ]
@@ -187,21 +188,22 @@ async def _upsert_sessions(connection: Connection, bills: Sequence[Bill]) -> Non
         await connection.execute(
             """
             INSERT INTO session (site, record_id, rev, charger, evse, id_token, status, started_at, ended_at, energy_wh,
-                currency, amount, flags, correction, corrects)
+                currency, amount, flags, correction, corrects, reservation)
             SELECT site, record_id, rev, charger, evse, id_token, status, started_at, ended_at, energy_wh, currency, amount,
-                string_to_array(flags, ' '), correction, corrects
+                string_to_array(flags, ' '), correction, corrects, reservation
             FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::text[], $7::text[],
                 $8::timestamptz[], $9::timestamptz[], $10::bigint[], $11::text[], $12::text[], $13::text[],
-                $14::text[], $15::text[])
+                $14::text[], $15::text[], $16::text[])
             AS new (site, record_id, rev, charger, evse, id_token, status, started_at, ended_at, energy_wh, currency, amount,
-                flags, correction, corrects)
+                flags, correction, corrects, reservation)
             ON CONFLICT (site, record_id) DO UPDATE SET rev = excluded.rev, charger = excluded.charger, evse = excluded.evse,
                 id_token = excluded.id_token, status = excluded.status, started_at = excluded.started_at,
                 ended_at = excluded.ended_at, energy_wh = excluded.energy_wh, currency = excluded.currency,
-                amount = excluded.amount, flags = excluded.flags, correction = excluded.correction, corrects = excluded.corrects
+                amount = excluded.amount, flags = excluded.flags, correction = excluded.correction,
+                corrects = excluded.corrects, reservation = excluded.reservation
             WHERE session.rev < excluded.rev
             """,
-            *_columns(rows, 15),
+            *_columns(rows, 16),
         )
 
 

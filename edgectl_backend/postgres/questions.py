@@ -24,8 +24,8 @@ faults AS (SELECT site, count(*) AS faults FROM chain_fault GROUP BY site),
 alarms AS (SELECT site, count(*) AS alarms FROM alarm WHERE is_active GROUP BY site),
 sessions AS (
     SELECT site, count(*) FILTER (WHERE status = 'active') AS open_sessions,
-        count(*) FILTER (WHERE correction IS NULL AND status = 'completed' AND ended_at > now() - interval '24 hours')
-            AS sessions_24h,
+        count(*) FILTER (WHERE correction IS NULL AND COALESCE(reservation, 'used') = 'used' AND status = 'completed'
+            AND ended_at > now() - interval '24 hours') AS sessions_24h,
         sum(CASE correction WHEN 'credit' THEN -energy_wh ELSE energy_wh END)
             FILTER (WHERE status = 'completed' AND ended_at > now() - interval '24 hours') AS energy_24h_wh
     FROM session WHERE status = 'active' OR ended_at > now() - interval '24 hours' GROUP BY site
@@ -42,7 +42,7 @@ ORDER BY known.site LIMIT 10000
 
 _SESSIONS = """
 SELECT site, record_id, rev, charger, evse, id_token, status, started_at, ended_at, energy_wh, amount, currency, flags,
-    correction, corrects
+    correction, corrects, reservation
 FROM session WHERE ($1::text IS NULL OR site = $1) AND ($2::timestamptz IS NULL OR started_at >= $2)
     AND ($3::timestamptz IS NULL OR started_at < $3)
 ORDER BY started_at DESC, record_id LIMIT $4

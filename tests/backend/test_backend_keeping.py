@@ -185,6 +185,21 @@ async def test_a_database_that_is_away_is_said_so(database_url: str) -> None:
             pass
 
 
+async def test_a_reservation_that_nobody_came_for_is_listed_and_is_no_session(database: Database) -> None:
+    ended_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    kept = {"id": 5, "from": ended_at, "until": ended_at, "ended_at": ended_at}
+    book = Book("s1")
+    written = [book.write("plain", ended_at=ended_at, energy_wh=1_000)]
+    for outcome in ("used", "expired", "cancelled", "removed"):
+        energy_wh = 2_000 if outcome == "used" else 0
+        written.append(book.write(outcome, ended_at=ended_at, energy_wh=energy_wh, reservation={**kept, "outcome": outcome}))
+    await Keeper(database).keep(Batch(bills=[bill(one.body, "s1") for one in written]))
+    (site,) = await questions.sites(database)
+    assert (site["sessions_24h"], site["energy_24h_wh"]) == (2, 3_000)
+    listed = {row["record_id"]: row["reservation"] for row in await questions.sessions(database)}
+    assert listed == {"plain": None, "used": "used", "expired": "expired", "cancelled": "cancelled", "removed": "removed"}
+
+
 async def test_the_energy_of_a_corrected_record_counts_once_in_whatever_order_its_three_records_come(database: Database) -> None:
     ended_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     told = {"session": "a", "of": "a", "at": ended_at, "by": "ops", "reason": "meter exchanged"}

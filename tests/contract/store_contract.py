@@ -37,7 +37,7 @@ from support.store_records import (
 )
 
 from edgectl.domain.errors import StoreError
-from edgectl.domain.ids import ChargerId, CircuitId, EvseId
+from edgectl.domain.ids import ChargerId, CircuitId, EvseId, IdToken
 from edgectl.domain.phases import Phase
 from edgectl.domain.reasons import Cause
 from edgectl.domain.records import (
@@ -49,8 +49,10 @@ from edgectl.domain.records import (
     Record,
     ReplayKept,
     RequeueKept,
+    ReservationKept,
     SessionKept,
 )
+from edgectl.domain.reservations import Reservation
 from edgectl.ports import CommandBook, KeptCommand, LedgerReader, Outbox, OutboxRow, OutboxSummary, Store
 
 T = TypeVar("T")
@@ -99,6 +101,22 @@ class StoreContract(_Suite):
         self.keep(bench, store, SessionKept(session(energy_wh=800)), message())
         store.close()
         assert bench.open().restore().open_sessions == (session(energy_wh=800),)
+
+    def test_reservations_are_known_after_reopening_until_they_are_over(self, bench: Bench[StoreAndOutbox]) -> None:
+        store = bench.open()
+        first, second = (
+            Reservation(EVSE.charger, number, 1, IdToken("04A1"), None, NOW.utc_ms - number, NOW.utc_ms + 3_600_000, None)
+            for number in (5, 6)
+        )
+        later_end = replace(first, until_utc_ms=NOW.utc_ms + 7_200_000, group=IdToken("G"))
+        self.keep(bench, store, ReservationKept(first), ReservationKept(second))
+        self.keep(bench, store, ReservationKept(later_end))
+        store.close()
+        store = bench.open()
+        assert store.restore().reservations == (second, later_end)
+        self.keep(bench, store, ReservationKept(second, is_over=True), ReservationKept(second, is_over=True))
+        store.close()
+        assert bench.open().restore().reservations == (later_end,)
 
     def test_the_latest_state_of_a_session_wins(self, bench: Bench[StoreAndOutbox]) -> None:
         store = bench.open()

@@ -19,12 +19,13 @@ from edgectl.core.signed.envelope import opened
 from edgectl.core.signed.ocmf import NotOcmfError, parse
 from edgectl.core.tariffs.book import usages_of
 from edgectl.core.tariffs.credit import credit_cdr, negated
-from edgectl.core.tariffs.price import pieces, rounded
+from edgectl.core.tariffs.price import pieces, reserved_pieces, rounded
 from edgectl.domain.records import Session
 from edgectl.domain.site import Charger, Plug, PowerKind, Site
 from edgectl.domain.tariff import Cost, Shape, Tariff, TaxIncluded
 from edgectl.domain.tariff_objects import tariff_object, tariff_of_text
 from edgectl.domain.time import iso
+from edgectl.domain.units import UtcMillis
 
 _PLUGS: dict[Plug, tuple[str, str]] = {
     Plug.TYPE2_SOCKET: ("IEC_62196_T2", "SOCKET"),
@@ -85,11 +86,12 @@ def cdr_of(session: Session, by: Seller) -> dict[str, Any]:
     tariff = tariff_of_text(session.tariff)
     cost = negated(session.cost) if session.is_credit else session.cost
     correction = session.correction
+    lasted_ms = 0 if session.is_reservation else session.ended_utc_ms - session.started_utc_ms
     body: dict[str, Any] = {
         "country_code": by.country,
         "party_id": by.party,
         "id": session.id,
-        "start_date_time": iso(session.started_utc_ms),
+        "start_date_time": iso(_began_utc_ms(session)),
         "end_date_time": iso(session.ended_utc_ms),
         "session_id": session.id if correction is None else correction.session,
         "cdr_token": _token(session, by),
@@ -101,7 +103,7 @@ def cdr_of(session: Session, by: Seller) -> dict[str, Any]:
         "signed_data": _signed(session),
         "total_cost": _price(Decimal(cost.before_taxes), Decimal(cost.after_taxes)),
         "total_energy": _number(Fraction(session.energy_wh, 1_000)),
-        "total_time": _number(Fraction(session.ended_utc_ms - session.started_utc_ms, 3_600_000)),
+        "total_time": _number(Fraction(lasted_ms, 3_600_000)),
         "remark": _remark(session, cost),
         "last_updated": iso(session.ended_utc_ms if correction is None else correction.at_utc_ms),
     }
@@ -111,6 +113,11 @@ def cdr_of(session: Session, by: Seller) -> dict[str, Any]:
     body |= _parts(cost, is_gross=tariff.tax_included is TaxIncluded.YES)
     body = {key: value for key, value in body.items() if value is not None}
     return credit_cdr(body, correction.of) if correction is not None and session.is_credit else body
+
+
+def _began_utc_ms(session: Session) -> UtcMillis:
+    """Of a reservation where there was one (mod_cdrs). By the charger's clock a session can begin just before its reservation."""
+    return min(session.started_utc_ms, session.reservation.from_utc_ms if session.reservation else session.started_utc_ms)
 
 
 def _token(session: Session, by: Seller) -> dict[str, Any]:
@@ -167,8 +174,13 @@ def _tariff(tariff: Tariff, by: Seller) -> dict[str, Any]:
 
 def _periods(session: Session, tariff: Tariff, by: Seller) -> list[dict[str, Any]]:
     usages = usages_of(session, by.site.voltage_mv)
-    began_ms = usages[0].from_utc_ms
+    began_ms = usages[0].from_utc_ms if usages else session.started_utc_ms
     found: list[dict[str, Any]] = []
+    if session.reservation is not None:
+        for piece, situation in reserved_pieces(tariff, session.reservation, by.zone):
+            reserved_time = {"type": "RESERVATION_TIME", "volume": _number(piece.charging_ms / 3_600_000)}
+            at = iso(_began_utc_ms(session) + int(situation.lasted_ms))
+            found.append({"start_date_time": at, "dimensions": [reserved_time], "tariff_id": tariff.id})
     for piece, situation in pieces(tariff, usages, by.zone, grace_ms=by.site.pricing.grace_ms):
         volumes = (
             ("ENERGY", piece.energy_wh / 1_000),
@@ -206,6 +218,8 @@ def _parts(cost: Cost, *, is_gross: bool) -> dict[str, Any]:
 def _remark(session: Session, cost: Cost) -> str | None:
     """What OCPI has no field for, so that the parts need not add up to the total."""
     words = [f"{_BESIDE[line.dimension]} {line.amount} {cost.currency}" for line in cost.lines if line.dimension in _BESIDE]
+    if session.reservation is not None:
+        words.append(f"reservation {session.reservation.reservation_number} {session.reservation.end.value}")
     if session.correction is not None:
         words.append(f"{session.correction.kind.value} of {session.correction.of}: {session.correction.reason}")
     words += [f"rules {cost.rules}", *(["indicative price"] if cost.is_indicative else []), *session.flags]

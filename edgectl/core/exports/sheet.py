@@ -38,6 +38,13 @@ def _is_number(text: str) -> bool:
     return text.removeprefix("-").replace(".", "", 1).isdecimal()
 
 
+def kind_of(session: Session) -> str:
+    """A session, a reservation that nobody came for, or what corrects one of them."""
+    if session.correction is not None:
+        return session.correction.kind.value
+    return "reservation" if session.is_reservation else "session"
+
+
 def _row(session: Session) -> tuple[object, ...]:
     cost = session.cost
     return (
@@ -59,6 +66,6 @@ def _row(session: Session) -> tuple[object, ...]:
         None if cost is None else cost.after_taxes,
         None if cost is None else str(cost.is_indicative).lower(),
         " ".join(session.flags),
-        "session" if session.correction is None else session.correction.kind.value,
+        kind_of(session),
         None if session.correction is None else session.correction.of,
     )

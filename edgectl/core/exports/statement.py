@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from html import escape
 
-from edgectl.core.exports.sheet import text_of
+from edgectl.core.exports.sheet import kind_of, text_of
 from edgectl.core.tariffs.explain import sentence
 from edgectl.core.tariffs.match import local_time
 from edgectl.core.tariffs.plans import Month, month
@@ -62,7 +62,7 @@ def statement_csv(groups: Sequence[tuple[str, list[Month]]], zone: tzinfo) -> st
     rows: list[tuple[object, ...]] = [COLUMNS]
     for name, found in groups:
         for one in found:
-            rows += [(name, one.account, _kind(session), *_session(session, zone, one.currency)) for session in one.sessions]
+            rows += [(name, one.account, kind_of(session), *_session(session, zone, one.currency)) for session in one.sessions]
             for line in one.lines:
                 words = sentence(line, one.currency)
                 rows.append((name, one.account, "plan", "", "", "", "", "", one.currency, line.amount, "", words))
@@ -83,12 +83,13 @@ def _session(session: Session, zone: tzinfo, currency: str) -> tuple[object, ...
         currency if cost else "",
         cost.before_taxes if cost else "",
         cost.after_taxes if cost else "",
-        "; ".join(filter(None, (_correction(session), " ".join(session.flags)))) if cost else "no price",
+        "; ".join(filter(None, (_reservation(session), _correction(session), " ".join(session.flags)))) if cost else "no price",
     )
 
 
-def _kind(session: Session) -> str:
-    return "session" if session.correction is None else session.correction.kind.value
+def _reservation(session: Session) -> str:
+    one = session.reservation
+    return "" if one is None else f"reservation {one.reservation_number} {one.end.value}"
 
 
 def _correction(session: Session) -> str:

@@ -3,6 +3,7 @@
 - ``sessions``: starts and progress
 - ``endings``: ends, orphans, and what comes late
 - ``correcting``: the credit and the replacement of a sealed record that was wrong
+- ``reservations``: places kept for somebody: used by a session, or a record of their own
 - ``book``: which session is meant: by reference, by place, by content
 - ``evidence``: what a message says and how far it can be believed
 - ``registers``: energy from registers that may lie, and how a charger's register behaves

@@ -72,6 +72,8 @@ class Corrections:
             return f"{sealed.id} is a credit, and a credit is not credited: correct the replacement"
         if sealed.correction is None and self._book.is_settling(sealed, now):
             return f"{sealed.id} has just ended, and its charger may still say more; try again ten minutes after its end"
+        if sealed.is_reservation and event.energy_wh is not None:
+            return f"{sealed.id} is a reservation that nobody came for, and has no energy; only its tariff is corrected"
         if event.energy_wh is None and event.tariff is None:
             return "say what should stand there: an energy or a tariff"
         elapsed_ms = max(sealed.ended_utc_ms - sealed.started_utc_ms, evidence.told_ms(sealed, sealed.ended_reported_utc_ms))

@@ -13,6 +13,7 @@ from edgectl.core.sessions.book import MAX_TRANSACTION_NUMBER, SessionBook, can_
 from edgectl.core.sessions.correcting import Corrections
 from edgectl.core.sessions.endings import Endings
 from edgectl.core.sessions.evidence import Source
+from edgectl.core.sessions.reservations import Reservations
 from edgectl.core.signed.book import SignedBook
 from edgectl.core.tariffs.book import PriceBook
 from edgectl.domain.decisions import Acknowledge, Decision, Keep, Reply, StartAnswer, TokenAnswer
@@ -46,6 +47,7 @@ class Sessions:
         self._sequences = evidence.Sequences()
         self._endings = Endings(self._book, authorization, ids, self._sequences, prices, signed)
         self._corrections = Corrections(self._book, prices, ids)
+        self.reservations = Reservations(restored.reservations, self._book, authorization, ids, prices)
         self._kept: dict[SessionId, tuple[Millis, WattHours]] = {}
         """When and with which energy an open session was last written."""
 
@@ -81,7 +83,10 @@ class Sessions:
         if known is not None:
             reply = Reply(event.call, StartAnswer(known.transaction, verdict))
             self._sequences.note(known.id, event.sequence_number)
-            return [*self._endings.complete_start(known, event, key, source, now), reply]
+            used: list[Decision] = []
+            if not known.start_key and not self._book.is_sealed(known, now):
+                known, used = self.reservations.use(known, event.reservation_number)
+            return [*used, *self._endings.complete_start(known, event, key, source, now), reply]
 
         decisions: list[Decision] = []
         for left_open in self._book.all_at(EvseId(charger, event.evse_number)):
@@ -120,9 +125,11 @@ class Sessions:
             tariff=self._prices.tariff_of(event.token),
         )
         self._sequences.note(session.id, event.sequence_number)
+        session, used = self.reservations.use(session, event.reservation_number)
         self._keep(session, now)
         return [
             *decisions,
+            *used,
             Keep(SessionKept(session)),
             evidence.message(event.call, session.id, now),
             Reply(event.call, StartAnswer(session.transaction, verdict)),
@@ -199,12 +206,16 @@ class Sessions:
                 flags=evidence.merged(session.flags, flags),
             )
             is_new = True
+        used: list[Decision] = []
+        if is_new or event.reservation_number is not None:
+            session, used = self.reservations.use(session, event.reservation_number)
+            is_new = is_new or bool(used)
         session = self._measured(session, event, source, state, cause, now)
         self._book.put(session)
         if is_new or (event.samples and evidence.signed(event.samples)):
             session, news = self._signed.judged(session, now)
             self._keep(session, now)
-            return [Keep(SessionKept(session)), *news, evidence.message(event.call, session.id, now), reply]
+            return [*used, Keep(SessionKept(session)), *news, evidence.message(event.call, session.id, now), reply]
         if self._is_progress_due(session, now):
             self._keep(session, now)
             return [Keep(SessionKept(session, Durability.PROGRESS)), reply]

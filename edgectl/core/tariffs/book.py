@@ -73,6 +73,7 @@ class PriceBook:
             tariff,
             usages_of(session, self._site.voltage_mv),
             self._zone,
+            reservation=session.reservation,
             grace_ms=self._site.pricing.grace_ms,
             plan=plan,
             is_indicative=not self._site.pricing.is_authority,
@@ -81,6 +82,8 @@ class PriceBook:
 
 
 def usages_of(session: Session, voltage_mv: int | None) -> tuple[Usage, ...]:
-    """The quantities of a session."""
+    """The quantities of a session; none of a reservation that nobody came for."""
+    if session.is_reservation:
+        return ()
     end_ms = session.periods[-1].to_utc_ms if session.periods else session.started_utc_ms
     return with_rest(of_periods(session.periods, voltage_mv), session.energy_wh, end_ms)

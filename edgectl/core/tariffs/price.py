@@ -26,6 +26,7 @@ from typing import Final
 
 from edgectl.core.tariffs.match import Situation, clock_moments, cuts, first_match, local_time
 from edgectl.core.tariffs.usage import Usage
+from edgectl.domain.reservations import Reserved
 from edgectl.domain.tariff import (
     Booking,
     Cost,
@@ -39,7 +40,7 @@ from edgectl.domain.tariff import (
     Tariff,
     TaxIncluded,
 )
-from edgectl.domain.units import Millis, UtcMillis
+from edgectl.domain.units import Millis
 
 RULES: Final = "edgectl-1"
 _LINE_DECIMALS: Final = 4
@@ -53,14 +54,6 @@ _PER_UNIT: Final = {Dimension.ENERGY: 1_000, Dimension.TIME: 3_600_000, Dimensio
 _STEP: Final = {Dimension.ENERGY: 1, Dimension.TIME: 1_000, Dimension.PARKING_TIME: 1_000}
 """What one of ``step_size`` is: a watt-hour, a second."""
 _UNITS: Final = {Dimension.ENERGY: "kWh", Dimension.TIME: "h", Dimension.PARKING_TIME: "h", Dimension.FLAT: "1"}
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    from_utc_ms: UtcMillis
-    to_utc_ms: UtcMillis
-    is_expired: bool = False
-    """It ran out, and nobody came."""
 
 
 @dataclass(slots=True)
@@ -113,16 +106,21 @@ def price(
     usages: Sequence[Usage],
     zone: tzinfo,
     *,
-    reservation: Reservation | None = None,
+    reservation: Reserved | None = None,
     grace_ms: Millis = 0,
     plan: Plan | None = None,
     is_indicative: bool = True,
     notes: frozenset[str] = frozenset(),
 ) -> Cost:
-    """What it costs. ``usages`` follow each other in time; ``zone`` is the site's."""
+    """What it costs. ``usages`` follow each other in time; ``zone`` is the site's.
+
+    A reservation without any is one that nobody came for: no "Charging Session", so the least and highest price of one do not
+    hold.
+    """
     drafts = list(draft_lines(tariff, usages, zone, grace_ms=grace_ms))
     if reservation is not None:
         drafts += _reservation_lines(tariff, reservation, zone)
+        tariff = tariff if usages else replace(tariff, min_price=None, max_price=None)
     lines = _lines(drafts, tariff, plan)
     if plan is not None and plan.discount_percent:
         lines += _discount(lines, plan.discount_percent)
@@ -175,20 +173,25 @@ def draft_lines(tariff: Tariff, usages: Sequence[Usage], zone: tzinfo, *, grace_
     return list(drafts.by_key.values())
 
 
-def _reservation_lines(tariff: Tariff, reservation: Reservation, zone: tzinfo) -> list[_Draft]:
-    """For each dimension what speaks of expired reservations comes first where this one has expired."""
-    lasted_ms = max(0, reservation.to_utc_ms - reservation.from_utc_ms)
+def reserved_pieces(tariff: Tariff, reservation: Reserved, zone: tzinfo) -> Iterator[tuple[Usage, Situation]]:
+    """The reserved time, as ``charging_ms``, cut wherever another price may hold."""
+    lasted_ms = max(0, reservation.ended_utc_ms - reservation.from_utc_ms)
     usage = Usage(reservation.from_utc_ms, reservation.from_utc_ms + lasted_ms, charging_ms=Fraction(lasted_ms))
-    bookings = [Booking.RESERVATION_EXPIRES, Booking.RESERVATION] if reservation.is_expired else [Booking.RESERVATION]
-    drafts = _Drafts()
-    flat: tuple[int, PriceComponent] | None = None
     clock = clock_moments(tariff, usage.from_utc_ms, usage.to_utc_ms, zone)
     places = cuts(tariff, usage, Fraction(0), usage.from_utc_ms, clock)
     for begin, end in pairwise(places):
         at_ms = usage.from_utc_ms + begin * usage.duration_ms
-        situation = Situation(local_time(int(at_ms), zone), Fraction(0), at_ms - usage.from_utc_ms)
+        yield usage.part(begin, end), Situation(local_time(int(at_ms), zone), Fraction(0), at_ms - usage.from_utc_ms)
+
+
+def _reservation_lines(tariff: Tariff, reservation: Reserved, zone: tzinfo) -> list[_Draft]:
+    """For each dimension what speaks of expired reservations comes first where this one has expired."""
+    bookings = [Booking.RESERVATION_EXPIRES, Booking.RESERVATION] if reservation.is_expired else [Booking.RESERVATION]
+    drafts = _Drafts()
+    flat: tuple[int, PriceComponent] | None = None
+    for piece, situation in reserved_pieces(tariff, reservation, zone):
         found = [first_match(tariff, Dimension.TIME, situation, booking) for booking in bookings]
-        drafts.add(next(filter(None, found), None), usage.part(begin, end).charging_ms, is_reservation=True)
+        drafts.add(next(filter(None, found), None), piece.charging_ms, is_reservation=True)
         flats = [first_match(tariff, Dimension.FLAT, situation, booking) for booking in bookings]
         flat = flat or next(filter(None, flats), None)
     drafts.round_up(Dimension.TIME)

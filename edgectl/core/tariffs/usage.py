@@ -11,6 +11,7 @@ from typing import Any
 
 from edgectl.domain.reasons import Cause
 from edgectl.domain.records import Period, PeriodState
+from edgectl.domain.reservations import ReservationEnd, Reserved
 from edgectl.domain.time import utc_ms
 from edgectl.domain.units import MilliVolts, UtcMillis
 
@@ -76,6 +77,8 @@ def of_body(body: dict[str, Any], voltage_mv: MilliVolts | None = None) -> tuple
     try:
         if "charging_periods" in body:
             return _of_cdr(body)
+        if (body.get("reservation") or {}).get("outcome", "used") != "used":
+            return ()  # nobody came
         found = [
             Period(_moment(one["from"]), _moment(one["to"]), PeriodState(one["state"]), int(one["energy_wh"]), Cause.IDLE)
             for one in body["periods"]
@@ -87,6 +90,25 @@ def of_body(body: dict[str, Any], voltage_mv: MilliVolts | None = None) -> tuple
     except (TypeError, AttributeError, InvalidOperation) as error:
         raise ValueError(f"neither a session of ours nor an OCPI CDR: {error}") from error
     return with_rest(of_periods(found, voltage_mv), energy_wh, ended)
+
+
+def reservation_of(body: dict[str, Any]) -> Reserved | None:
+    """The reservation in a body that ``of_body`` takes. An OCPI CDR has no word for how one ended: with nothing but reserved time
+    it is taken to have expired.
+
+    Raises:
+        ValueError: it has one that cannot be understood.
+    """
+    try:
+        if "charging_periods" in body:
+            return _reserved_of_cdr(body)
+        found = body.get("reservation")
+        if found is None:
+            return None
+        begin, until, ended = (_moment(found[name]) for name in ("from", "until", "ended_at"))
+        return Reserved(int(found["id"]), begin, until, ended, ReservationEnd(found["outcome"]))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"its reservation cannot be understood: {error!r}") from error
 
 
 def with_rest(usages: tuple[Usage, ...], energy_wh: int, ended_utc_ms: UtcMillis) -> tuple[Usage, ...]:
@@ -102,7 +124,27 @@ def _of_cdr(body: dict[str, Any]) -> tuple[Usage, ...]:
     periods = body["charging_periods"]
     begins = [_moment(period["start_date_time"]) for period in periods]
     ends = [*begins[1:], _moment(body["end_date_time"])]
-    return tuple(_of_cdr_period(period, begin, end) for period, begin, end in zip(periods, begins, ends, strict=True))
+    spans = zip(periods, begins, ends, strict=True)
+    return tuple(_of_cdr_period(period, begin, end) for period, begin, end in spans if not _is_reserved(period))
+
+
+def _is_reserved(period: dict[str, Any]) -> bool:
+    """Nothing of a session is in it."""
+    return {one["type"] for one in period["dimensions"]} == {"RESERVATION_TIME"}
+
+
+def _reserved_of_cdr(body: dict[str, Any]) -> Reserved | None:
+    """By the moments, because volumes have four decimals and a rounded minute would be a begun one; unless one says much less."""
+    periods = body["charging_periods"]
+    kept = [_is_reserved(period) for period in periods]
+    if True not in kept:
+        return None
+    begins = [*(_moment(period["start_date_time"]) for period in periods), _moment(body["end_date_time"])]
+    first, last = kept.index(True), len(kept) - 1 - kept[::-1].index(True)
+    end = ReservationEnd.EXPIRED if all(kept) else ReservationEnd.USED
+    told_ms = sum(int(Fraction(Decimal(one["volume"])) * 3_600_000) for one in periods[last]["dimensions"])
+    ended_utc_ms = begins[last + 1] if begins[last + 1] - begins[last] - told_ms < 1_000 else begins[last] + told_ms
+    return Reserved(0, begins[first], ended_utc_ms, ended_utc_ms, end)
 
 
 def _of_cdr_period(period: dict[str, Any], begin_utc_ms: UtcMillis, end_utc_ms: UtcMillis) -> Usage:

@@ -105,6 +105,7 @@ def start_transaction(call: Call, payload: Payload) -> Event | DecodeProblem:
         token=_token(payload),
         meter_start_wh=_register(payload, "meterStart", complaints),
         reported_utc_ms=_moment(payload, complaints),
+        reservation_number=whole_of(payload.get("reservationId")),  # with a bad one the token says whose place it was
         samples=quarantine(complaints),
     )
 

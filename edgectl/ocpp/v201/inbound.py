@@ -106,6 +106,7 @@ def transaction_event(call: Call, payload: Payload) -> Event | DecodeProblem:
     sequence_number = _number(payload, "seqNo", complaints)
     is_offline = payload.get("offline") is True or text_of(payload.get("offline"), 4) == "true"
     samples = read_samples(payload.get("meterValue"))
+    reservation_number = whole_of(payload.get("reservationId"))
     match text_of(payload.get("eventType"), 10):
         case "Started":
             return TransactionStarted(
@@ -120,6 +121,7 @@ def transaction_event(call: Call, payload: Payload) -> Event | DecodeProblem:
                 samples=samples + quarantine(complaints),
                 is_offline=is_offline,
                 sequence_number=sequence_number,
+                reservation_number=reservation_number,
             )
         case "Ended":
             return TransactionEnded(
@@ -149,6 +151,7 @@ def transaction_event(call: Call, payload: Payload) -> Event | DecodeProblem:
         is_offline=is_offline,
         sequence_number=sequence_number,
         is_resumed=text_of(payload.get("triggerReason"), 20) == "TxResumed",
+        reservation_number=reservation_number,
     )
 
 

@@ -10,7 +10,8 @@ import msgspec
 
 from edgectl.domain.errors import StoreError
 from edgectl.domain.ids import SessionId, SiteId
-from edgectl.domain.records import BillKept, Record, Restored, Session, SessionKept, SessionStatus
+from edgectl.domain.records import BillKept, Record, ReservationKept, Restored, Session, SessionKept, SessionStatus
+from edgectl.domain.reservations import Reservation
 from edgectl.domain.time import Instant
 from edgectl.domain.units import UtcMillis
 from edgectl.store.opening import migrate, migrations
@@ -37,6 +38,7 @@ class QuickLedger:
     def __init__(self) -> None:
         self.sessions: dict[SessionId, Session] = {}
         self.bills: dict[tuple[SessionId, int], dict[str, object]] = {}
+        self.reservations: dict[tuple[str, int], Reservation] = {}
         self._last_number = 0
 
     def commit(self, records: Sequence[Record], now: Instant) -> None:
@@ -46,6 +48,11 @@ class QuickLedger:
             elif isinstance(record, BillKept):
                 known = self.bills.setdefault((record.session, record.rev), record.body)
                 promise(known == record.body, f"revision {record.rev} of {record.session} was written twice, differently")
+            elif isinstance(record, ReservationKept):
+                one = record.reservation
+                self.reservations.pop((one.charger, one.reservation_number), None)
+                if not record.is_over:
+                    self.reservations[one.charger, one.reservation_number] = one
 
     def _keep(self, session: Session) -> None:
         before = self.sessions.get(session.id)
@@ -67,7 +74,9 @@ class QuickLedger:
         last = set(list(self.sessions)[-RECENT_COUNT:])
         recent = [session for session in closed if _ended_utc_ms(session) >= latest_ms - RECENT_MS or session.id in last]
         active.sort(key=lambda session: (session.started_utc_ms, session.id))
-        return Restored(tuple(map(_copied, active)), tuple(map(_copied, recent[-RECENT_LIMIT:])), self._last_number, "epoch")
+        held = sorted(self.reservations.values(), key=lambda one: (one.from_utc_ms, one.charger, one.reservation_number))
+        copied = tuple(map(_copied, active)), tuple(map(_copied, recent[-RECENT_LIMIT:]))
+        return Restored(*copied, self._last_number, "epoch", tuple(held))
 
 
 class ThoroughLedger:

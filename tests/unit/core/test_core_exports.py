@@ -22,14 +22,16 @@ from edgectl.core.exports import cdr, cdr_rules, select, sheet
 from edgectl.core.exports.render import BadRequestError, render
 from edgectl.core.tariffs.book import PriceBook
 from edgectl.core.tariffs.price import price
-from edgectl.core.tariffs.usage import of_body
+from edgectl.core.tariffs.usage import of_body, reservation_of
+from edgectl.domain.bill import session_body
 from edgectl.domain.events import CorrectionRequested
 from edgectl.domain.ids import ChargerId, IdToken
 from edgectl.domain.reasons import Cause
 from edgectl.domain.records import Period, PeriodState, Session, SessionKept, SessionStatus
+from edgectl.domain.reservations import ReservationEnd, Reserved
 from edgectl.domain.site import Location, Plug, Site, Token
 from edgectl.domain.tariff import Plan, PlanKind, Pricing
-from edgectl.domain.tariff_objects import json_text, tariff_of, tariff_of_text
+from edgectl.domain.tariff_objects import json_text, tariff_of, tariff_of_text, tariff_text
 from edgectl.domain.time import utc_ms
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -143,6 +145,75 @@ def test_whoever_prices_the_cdr_by_its_tariff_comes_to_the_same() -> None:
     again = price(tariff_of(found["tariffs"][0] | {"last_updated": "x"}), of_body(found), BERLIN)
     assert one.cost is not None
     assert (again.before_taxes, again.after_taxes) == (one.cost.before_taxes, one.cost.after_taxes)
+
+
+BOOKED = {
+    **TARIFF,
+    "elements": [
+        {
+            "price_components": [
+                {"type": "TIME", "price": "3", "vat": "19", "step_size": 600},
+                {"type": "FLAT", "price": "2", "vat": "19"},
+            ],
+            "restrictions": {"reservation": "RESERVATION", "end_time": "20:30"},
+        },
+        {
+            "price_components": [{"type": "TIME", "price": "6", "vat": "19", "step_size": 600}],
+            "restrictions": {"reservation": "RESERVATION"},
+        },
+        *TARIFF["elements"],
+    ],
+}
+
+
+def kept(end: ReservationEnd, minutes: int = 47, until: int = 60) -> Reserved:
+    """From 20:13 on; the session begins at nine."""
+    begin = at("2026-11-20T20:13")
+    return Reserved(5, begin, begin + until * 60_000, begin + minutes * 60_000, end)
+
+
+@pytest.mark.parametrize(
+    ("one", "starts", "hours", "cost"),
+    [
+        # 17 min at 3, 30 min at 6, and 3 of 10 min more to a whole block: 0.85 + 3.30, 2 for it, and the session's 6.35
+        (ended("s-1", tariff=tariff_text(tariff_of(BOOKED)), reservation=kept(ReservationEnd.USED)),
+         ["19:13:00", "19:30:00", "20:00:00", "21:00:00", "22:00:00", "22:30:00"], ["0.2833", "0.5"], "12.50"),
+        # it ran out a quarter of an hour before, at 20:45, and was used all the same: 0.85 + 1.50 and 8 min of 6
+        (ended("s-1", tariff=tariff_text(tariff_of(BOOKED)), reservation=kept(ReservationEnd.USED, 32, 32)),
+         ["19:13:00", "19:30:00", "20:00:00", "21:00:00", "22:00:00", "22:30:00"], ["0.2833", "0.25"], "11.50"),
+        # nobody came: 17 min at 3, 43 min at 6, whole blocks, 2 for it
+        (ended("s-1", minutes=0, tariff=tariff_text(tariff_of(BOOKED)), reservation=kept(ReservationEnd.EXPIRED, 60),
+               periods=(), energy_wh=0, started_utc_ms=at("2026-11-20T20:13"), ended_utc_ms=at("2026-11-20T21:13")),
+         ["19:13:00", "19:30:00"], ["0.2833", "0.7167"], "7.15"),
+    ],
+    ids=["used", "used-late", "expired"],
+)  # fmt: skip
+def test_reserved_time_is_in_the_cdr_which_costs_what_its_tariff_says(
+    one: Session, starts: list[str], hours: list[str], cost: str
+) -> None:
+    found = cdr_of(one)
+    assert cdr_rules.problems(found) == ()
+    periods = found["charging_periods"]
+    assert [period["start_date_time"][11:19] for period in periods] == starts
+    reserved = [one["volume"] for period in periods for one in period["dimensions"] if one["type"] == "RESERVATION_TIME"]
+    assert reserved == [Decimal(text) for text in hours]
+    assert found["start_date_time"] == periods[0]["start_date_time"]
+    assert one.cost is not None
+    assert one.cost.before_taxes == cost
+    tariff = tariff_of(found["tariffs"][0] | {"last_updated": "x"})
+    again = price(tariff, of_body(found), BERLIN, reservation=reservation_of(found))
+    assert (again.before_taxes, again.after_taxes) == (one.cost.before_taxes, one.cost.after_taxes)
+    ours = json.loads(json.dumps(session_body(one)), parse_float=Decimal)
+    once_more = price(tariff, of_body(ours), BERLIN, reservation=reservation_of(ours), grace_ms=600_000)
+    assert once_more.before_taxes == one.cost.before_taxes
+
+
+def test_a_session_that_begins_just_before_its_reservation_by_its_own_clock_makes_a_cdr_all_the_same() -> None:
+    begin = at("2026-11-20T21:00")
+    reserved = Reserved(5, begin + 300, begin + 3_600_000, begin + 300, ReservationEnd.USED)
+    found = cdr_of(ended("s-1", tariff=tariff_text(tariff_of(BOOKED)), reservation=reserved))
+    assert cdr_rules.problems(found) == ()
+    assert found["start_date_time"] == found["charging_periods"][1]["start_date_time"]
 
 
 @pytest.mark.parametrize("key", ["currency", "cdr_token", "charging_periods", "total_cost", "cdr_location"])

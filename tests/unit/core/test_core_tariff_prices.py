@@ -12,10 +12,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from edgectl.core.tariffs.explain import explain
-from edgectl.core.tariffs.price import Reservation, price
+from edgectl.core.tariffs.price import price
 from edgectl.core.tariffs.usage import Usage, of_periods
 from edgectl.domain.reasons import Cause
 from edgectl.domain.records import Period, PeriodState
+from edgectl.domain.reservations import ReservationEnd, Reserved
 from edgectl.domain.tariff import Cost, Plan, PlanKind, Tariff
 from edgectl.domain.tariff_objects import tariff_of
 from edgectl.domain.time import utc_ms
@@ -259,9 +260,14 @@ BOOKED = (
 )
 
 
+def reserved(minutes: int, end: ReservationEnd) -> Reserved:
+    """Until the day begins."""
+    return Reserved(5, at(DAY) - minutes * 60_000, at(DAY), at(DAY), end)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_reservation_is_paid_beside_the_session(shape: str) -> None:
-    booked = Reservation(at(DAY) - 25 * 60_000, at(DAY))
+    booked = reserved(25, ReservationEnd.USED)
     found = cost(tariff(*BOOKED, shape=shape), spans(DAY, (60, CHARGING, 8_000)), reservation=booked)
     # 25 -> 30 min at 2/h: 1.00; fees 1.00 and 0.50: 2.50 at 20 %; 2.00 at 10 %
     assert {line.dimension: line.amount for line in found.lines} == {
@@ -274,9 +280,22 @@ def test_a_reservation_is_paid_beside_the_session(shape: str) -> None:
 
 
 def test_one_that_expired_is_paid_by_its_own_elements_first() -> None:
-    missed = Reservation(at(DAY) - 30 * 60_000, at(DAY), is_expired=True)
+    missed = reserved(30, ReservationEnd.EXPIRED)
     found = cost(tariff(*BOOKED), (), reservation=missed)
     assert {line.dimension: line.amount for line in found.lines} == {"RESERVATION_FLAT": "4.0000", "RESERVATION_TIME": "1.0000"}
+
+
+def test_one_that_was_cancelled_has_not_expired() -> None:
+    found = cost(tariff(*BOOKED), (), reservation=reserved(30, ReservationEnd.CANCELLED))
+    assert {line.dimension: line.amount for line in found.lines} == {"RESERVATION_FLAT": "1.0000", "RESERVATION_TIME": "1.0000"}
+
+
+@pytest.mark.parametrize(("bound", "words"), [({"low": ("50",)}, "50.00"), ({"high": ("1",)}, "1.00")])
+def test_a_sessions_bounds_are_not_those_of_a_reservation_nobody_came_for(bound: dict[str, Any], words: str) -> None:
+    alone = cost(tariff(*BOOKED, **bound), (), reservation=reserved(30, ReservationEnd.EXPIRED))
+    assert total(alone) == ("5.00", "6.00")
+    beside = cost(tariff(*BOOKED, **bound), spans(DAY, (60, CHARGING, 8_000)), reservation=reserved(30, ReservationEnd.USED))
+    assert beside.before_taxes == words
 
 
 # --- plans and words ------------------------------------------------------------------------------------------------------

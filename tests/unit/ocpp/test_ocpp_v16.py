@@ -148,6 +148,12 @@ def test_q33_an_error_code_of_the_vendors_own_is_kept() -> None:
     assert (event.connector_number, event.error_code, event.info) == (0, "OverTemp", "E17")
 
 
+@pytest.mark.parametrize(("found", "number"), [(5, 5), ("5", 5), (None, None), ("five", None), (-1, -1)])
+def test_a_start_names_the_reservation_that_it_uses_up(found: object, number: int | None) -> None:
+    payload = {"connectorId": 1, "idTag": "04AABB", "meterStart": 1_200, "timestamp": "2025-06-01T10:00:00Z"}
+    assert decode("StartTransaction", payload | {"reservationId": found}).reservation_number == number
+
+
 def test_start_transaction() -> None:
     payload = {"connectorId": 1, "idTag": "04AABB", "meterStart": 1_200, "timestamp": "2025-06-01T10:00:00Z"}
     event = decode("StartTransaction", payload)

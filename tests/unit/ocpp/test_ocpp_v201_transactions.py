@@ -127,6 +127,14 @@ def test_a_started_transaction(codec: V201) -> None:
 
 
 @codecs
+@pytest.mark.parametrize("payload", [STARTED, UPDATED], ids=["Started", "Updated"])
+def test_the_reservation_that_it_uses_up_is_told_with_the_driver(codec: V201, payload: dict[str, Any]) -> None:
+    assert decode(payload, codec).reservation_number is None
+    assert decode(payload | {"reservationId": 5}, codec).reservation_number == 5
+    assert decode(payload | {"reservationId": "?"}, codec).reservation_number is None
+
+
+@codecs
 def test_an_updated_transaction(codec: V201) -> None:
     event = decode(UPDATED, codec)
     assert isinstance(event, MeterValuesReported)

@@ -238,6 +238,7 @@ def test_released_schema_files_are_frozen() -> None:
         2: "317a7a90617a7a6ac77ad066bbcc62a8eac4b232320841de267607a138514af4",
         3: "6aed04ff8d924c01910b217ac35e0fe67ba74b3ed7eb872cce7d944e33a0c85e",
         4: "0ea680a32ca185e28e2c3ee2788e6807ca0165469c16ceb84e1635847e563757",
+        5: "f727ff7c770edf68fc7ffa29a3b10bcf6302196aec4d830ff9de45bf1bbb1c3b",
     }
 
 
