@@ -49,6 +49,7 @@ class Housekeeping:
         self.is_store_healthy = True
         self._budget, self._disk = Trend(), Trend()
         self.uplink = Uplink(is_connected=False, detail="not connected yet")
+        self._access_problem = ""
         self._lost_mono_ms: Millis | None = None
         """Since when there has been no broker, although the site's file names one."""
 
@@ -144,7 +145,11 @@ class Housekeeping:
         return self._alarms.set("broker-credentials", "uplink", bool(event.problem), words, now)
 
     def access_checked(self, event: AccessChecked, now: Instant) -> list[Decision]:
-        return self._alarms.set("broker-access", "uplink", bool(event.problem), event.problem, now)
+        """Of a finding that has grown the alarm begins anew: it names all there is."""
+        was, self._access_problem = self._access_problem, event.problem
+        words = event.problem or "the broker lets us do what we need"
+        ended = self._alarms.set("broker-access", "uplink", False, words, now) if was != event.problem else []
+        return [*ended, *self._alarms.set("broker-access", "uplink", bool(event.problem), words, now)]
 
 
 def _ends_soon(trend: Trend, is_told: bool) -> bool:

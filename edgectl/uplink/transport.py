@@ -27,6 +27,7 @@ NO_SUBSCRIBERS: Final = 0x10
 """Taken by the broker, and thrown away: nobody listens."""
 FIRST_FAILURE: Final = 0x80
 """Reason codes from here on mean that it was not done."""
+NOT_AUTHORISED: Final = 0x87
 PACKET_ID_IN_USE: Final = 0x91
 QUOTA_EXCEEDED: Final = 0x97
 

@@ -443,16 +443,24 @@ class Uplink:
         live = self._live_in_flight.pop(ticket, None)
         taken = self._window.answered(ticket, reason_code, now.mono_ms)
         if isinstance(taken, Park):
+            self._published(self._topics.row(taken.row.topic_suffix), reason_code)
             self._park(taken)
         elif taken is not None:
+            self._published(self._topics.row(taken.topic_suffix), reason_code)
             self._desk.mark(taken.seq)
         if live is not None:
+            if live.topic not in self._access.topics:
+                self._published(live.topic, reason_code)
             if reason_code >= FIRST_FAILURE and live.topic not in self._access.topics:
                 self._counters["live_refused"] += 1
                 self._note_refusal(f"{live.topic}: the broker refused it: {reason_words(reason_code)}")
             if live.on_answered is not None:
                 live.on_answered(reason_code)
         self._news.set()
+
+    def _published(self, topic: str, reason_code: int) -> None:
+        if self._access.published(topic, reason_code):
+            self._inbox.put(AccessChecked(self._access.problem))
 
     def on_message(self, message: Message) -> None:
         now = self._clock.now()
@@ -467,11 +475,11 @@ class Uplink:
             self._take_command(inbound.name, message, now)
 
     def on_suback(self, topic_filter: str, reason_code: int) -> None:
+        if self._access.subscribed(topic_filter, reason_code):
+            self._inbox.put(AccessChecked(self._access.problem))
         if reason_code < FIRST_FAILURE:
             return
         self._counters["subscriptions_refused"] += 1
-        if self._access.refused(topic_filter):
-            self._inbox.put(AccessChecked(self._access.problem))
         self._note_refusal(f"subscription to {topic_filter}: {reason_words(reason_code)}")
 
     def on_credentials(self, problem: str) -> None:

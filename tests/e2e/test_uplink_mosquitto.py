@@ -533,6 +533,31 @@ async def test_at_the_start_the_broker_is_asked_what_it_lets_us_do(tmp_path: Pat
             assert site.of(InputRefused) == []
 
 
+@pytest.mark.parametrize(
+    ("rule", "branch"),
+    [("event/#", "event/#"), ("tele/#", "tele/#"), ("state/#", "state/#"), ("status", "status"), ("cmd-ack/#", "cmd-ack/#")],
+)
+async def test_each_branch_that_the_broker_denies_is_named(tmp_path: Path, rule: str, branch: str) -> None:
+    acl = (CONFIG / "mosquitto.acl").read_text()
+    line = f"pattern write edgectl/v1/%u/{rule}\n"
+    assert line in acl
+    users = {"s1": "secret", "backend": "other"}
+    login = {"username": "s1", "password": "mqtt", "credentials": {"mqtt": b"secret"}}
+    async with (
+        Mosquitto(tmp_path, acl=acl.replace(line, ""), users=users) as broker,
+        peer(broker, user=("backend", "other")) as backend,
+        gateway(broker.port, **login) as site,
+    ):
+        await until(lambda: site.is_connected, "connected")
+        site.outbox.owe("a", b"{}", stream="events", suffix="event/alarm")
+        site.outbox.owe("b", b"{}", stream="telemetry", suffix="tele/evse")
+        site.uplink.wake()
+        site.uplink.publish_state(PublishState("meter", "main", {}), site.clock.now())
+        backend.publish(BASE + "cmd/ping", command())
+        await until(lambda: site.uplink.status().access == f"denied: publishing on {branch}", "it is named")
+        assert site.of(AccessChecked)[-1].problem == f"the broker's access list denies publishing on {branch}"
+
+
 async def test_the_next_broker_is_tried_when_the_first_is_gone_and_the_first_again_after_a_loss(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()

@@ -167,7 +167,10 @@ def test_what_a_person_puts_back_ends_the_alarm_and_what_the_broker_denies_raise
     assert RequeueKept((7,), bench.utc_ms) in [keep.record for keep in of(Keep, done)]
     assert bench.controller.picture(bench.now).alarms == ()
     bench.put(AccessChecked("the broker's access list denies publishing on billing/#"))
-    assert {alarm.kind for alarm in bench.controller.picture(bench.now).alarms} == {"broker-access"}
+    bench.put(AccessChecked("the broker's access list denies publishing on billing/# and publishing on status"))
+    assert [(alarm.kind, alarm.detail) for alarm in bench.controller.picture(bench.now).alarms] == [
+        ("broker-access", "the broker's access list denies publishing on billing/# and publishing on status")
+    ]
     bench.put(AccessChecked(""))
     assert bench.controller.picture(bench.now).alarms == ()
 

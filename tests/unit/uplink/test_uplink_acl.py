@@ -52,9 +52,42 @@ def test_another_broker_is_asked_for_itself() -> None:
 
 def test_a_subscription_that_is_denied_is_news_once() -> None:
     access = AccessTest(Topics("s1"))
-    assert access.refused("edgectl/v1/s1/cmd/+")
-    assert not access.refused("edgectl/v1/s1/cmd/+")
-    assert access.problem == "the broker's access list denies subscribing to edgectl/v1/s1/cmd/+"
+    assert access.subscribed("edgectl/v1/s1/cmd/+", DENIED)
+    assert not access.subscribed("edgectl/v1/s1/cmd/+", DENIED)
+    assert access.problem == "the broker's access list denies subscribing to cmd/+"
+    assert access.subscribed("edgectl/v1/s1/cmd/+", 0x01)
+    assert not access.subscribed("edgectl/v1/s1/cmd/+", 0x01)
+    assert access.problem == ""
+
+
+def test_a_denied_branch_is_named_from_its_first_answer_until_something_is_taken_there() -> None:
+    access = AccessTest(Topics("s1"))
+    base = "edgectl/v1/s1/"
+    answers = [
+        ("event/alarm", 0x00, False, ""),
+        ("event/alarm", DENIED, True, "publishing on event/#"),
+        ("event/other", DENIED, False, "publishing on event/#"),
+        ("state/evse/CP-1-1", DENIED, True, "publishing on event/# and publishing on state/#"),
+        ("status", DENIED, True, "publishing on event/# and publishing on state/# and publishing on status"),
+        ("event/alarm", 0x10, True, "publishing on state/# and publishing on status"),
+        ("tele/evse", 0x97, False, "publishing on state/# and publishing on status"),
+        ("state/meter/main", 0x00, True, "publishing on status"),
+        ("status", 0x00, True, ""),
+    ]
+    for suffix, code, is_news, problem in answers:
+        assert access.published(base + suffix, code) is is_news
+        assert access.problem.removeprefix("the broker's access list denies ") == problem
+    assert not access.published("answers/of/somebody", DENIED)
+
+
+def test_a_broker_that_denied_something_is_asked_again_on_the_next_connection() -> None:
+    access = AccessTest(Topics("s1"))
+    for code, words in ((DENIED, "denied: publishing on billing/#"), (0x00, "enough")):
+        assert access.probes("one") == (NEEDED, FOREIGN)
+        access.answered(NEEDED, code)
+        access.answered(FOREIGN, DENIED)
+        assert access.words == words
+    assert access.probes("one") == ()
 
 
 # --- the samples ----------------------------------------------------------------------------------------------------------
