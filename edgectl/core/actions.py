@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeAlias
 
@@ -78,13 +79,16 @@ class Actions:
             words = f"expires is {dict(event.arguments).get('expires')!r}; a moment like 2026-03-01T18:00:00Z is allowed"
             answer = ActionAnswered(event.action_id, Outcome.REJECTED, problem=words)
             return [answer, *recorded(event, answer, now)]
+        if event.name == "reserve" and state is not None and state.charger.evse_count == 1 and "evse" not in dict(arguments):
+            # Any EVSE, connector 0 of 1.6, is what most chargers refuse (ReserveConnectorZeroSupported).
+            arguments = (*arguments, ("evse", "1"))
         if event.name == "start" and not dict(event.arguments).get("token"):
             # 20 characters at most (OCPP 1.6 IdToken), and not to be guessed at another charger within its time.
             name = f"{event.charger}/{event.action_id}/{now.utc_ms}/{now.mono_ms}"
             token = IdToken("EDGE" + hashlib.sha256(name.encode()).hexdigest()[:16])
             self._authorization.grant(token, now.utc_ms + GRANTED_MS, event.actor)
             arguments = (*(pair for pair in arguments if pair[0] != "token"), ("token", token))
-        self._under_way[event.action_id] = event
+        self._under_way[event.action_id] = replace(event, arguments=arguments)
         return [Ask(event.charger, ACTION + event.action_id, REQUESTS[event.name], arguments)]
 
     def answered(self, event: RequestAnswered, now: Instant) -> list[Decision]:

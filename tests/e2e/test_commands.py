@@ -183,6 +183,32 @@ async def test_a_start_without_a_token_charges_and_the_record_says_who_asked(tmp
         assert (session["auth"]["how"], session["auth"]["by"]) == ("remote", "backend:boss")
 
 
+async def test_a_place_that_the_backend_has_reserved_is_in_the_records_it_gets_also_after_kill_9(tmp_path: Path) -> None:
+    async with depot(tmp_path) as (site, backend):
+        reader = site.backend()
+        records = lambda: [one["session"] for one in reader.backend.records.values()]  # noqa: E731
+        place = {"charger": "CP-1", "evse": 1, "token": "04A1", "expires": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}
+        assert await asyncio.to_thread(backend.ask, "reserve", {**place, "reservation": 5}) == ("done", "Accepted")
+        assert site.stations[0].evses[1].status == "Reserved"
+        site.kill()
+        await site.start()
+        await site.connected()
+        site.plug(token="04A1")
+        await site.charging()
+        site.unplug()
+        await site.until(lambda: len(records()) == 1, "the record of the session", 60)
+        assert await asyncio.to_thread(backend.ask, "reserve", {**place, "reservation": 2**31 - 1}) == ("done", "Accepted")
+        cancel = {"charger": "CP-1", "reservation": 2**31 - 1}
+        assert await asyncio.to_thread(backend.ask, "cancel-reservation", cancel) == ("done", "Accepted")
+        await site.until(lambda: len(records()) == 2, "the record of the other reservation", 60)
+        assert {one["reservation"]["id"]: one["reservation"]["outcome"] for one in records()} == {
+            5: "used",
+            2**31 - 1: "cancelled",
+        }
+        assert reader.faults() == []
+        assert await asyncio.to_thread(backend.ask, "cancel-reservation", cancel) == ("refused", "Rejected")
+
+
 async def test_a_repeat_gets_the_stored_answer_also_after_kill_9_and_does_nothing(tmp_path: Path) -> None:
     async with depot(tmp_path) as (site, backend):
         payload = backend.command("availability", {"charger": "CP-1", "state": "inoperative"})

@@ -47,14 +47,14 @@ TARIFF = {
 }
 
 
-def site(**parts: Any) -> Site:
+def site(evse_count: int = 2) -> Site:
     tokens = (Token(TAG, group=IdToken("G")), Token(OTHER), Token(MATE, group=IdToken("g")))
-    found = replace(plant(Charger(A, plant("A").circuits[0].id, evse_count=2)), tokens=tokens)
-    return replace(found, pricing=Pricing((tariff_of(TARIFF),), default="public"), **parts)
+    found = replace(plant(Charger(A, plant("A").circuits[0].id, evse_count=evse_count)), tokens=tokens)
+    return replace(found, pricing=Pricing((tariff_of(TARIFF),), default="public"))
 
 
-def bench_of(restored: Restored | None = None, **times: int) -> Bench:
-    bench = Bench(site(), restored or Restored(), **times)
+def bench_of(evse_count: int = 2) -> Bench:
+    bench = Bench(site(evse_count))
     bench.boot("A")
     bench.meter(10)
     return bench
@@ -330,6 +330,16 @@ def test_its_energy_is_not_corrected_and_its_tariff_is() -> None:
     *_, replacement = (kept.session for kept in records(SessionKept, decisions))
     assert replacement.cost is not None
     assert (replacement.cost.before_taxes, replacement.is_reservation) == ("0.00", True)
+
+
+@pytest.mark.parametrize(("evse_count", "asked", "evse"), [(1, None, 1), (1, "0", 0), (2, None, 0), (2, "2", 2)])
+def test_where_there_is_one_evse_that_is_meant(evse_count: int, asked: str | None, evse: int) -> None:
+    bench = bench_of(evse_count=evse_count)
+    arguments = {"reservation": "5", "token": TAG, "expires": iso(bench.utc_ms + 60_000)}
+    decisions = act(bench, "reserve", **arguments, **({} if asked is None else {"evse": asked}))
+    assert [kept.reservation.evse_number for kept in records(ReservationKept, decisions)] == [evse]
+    (ask,) = [one for one in of(Ask, bench.log) if one.request == "reserve"]
+    assert dict(ask.arguments).get("evse") == (None if (evse_count, asked) == (2, None) else str(evse))
 
 
 # --- whatever happens ---------------------------------------------------------------------------------------------------------

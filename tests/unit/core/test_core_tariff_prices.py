@@ -285,6 +285,41 @@ def test_one_that_expired_is_paid_by_its_own_elements_first() -> None:
     assert {line.dimension: line.amount for line in found.lines} == {"RESERVATION_FLAT": "4.0000", "RESERVATION_TIME": "1.0000"}
 
 
+SESSION = element(component("FLAT", "0.50"), component("ENERGY", "0.25", "10"))
+FIVE = element(component("TIME", "5", step=60), reservation="RESERVATION")
+FEE = element(component("FLAT", "2"), component("TIME", "5", step=300), reservation="RESERVATION")
+EXPIRE_FEE = (
+    element(component("FLAT", "4"), reservation="RESERVATION_EXPIRES"),
+    element(component("TIME", "2", step=600), reservation="RESERVATION"),
+)
+EXPIRE_TIME = (
+    element(component("TIME", "6", step=600), reservation="RESERVATION_EXPIRES"),
+    element(component("TIME", "3", step=600), reservation="RESERVATION"),
+)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("elements", "minutes", "costs"),
+    [
+        ([FIVE], 15, ("6.75", "7.60")),
+        ([FEE], 13, ("8.75", "10.00")),
+        (EXPIRE_FEE, 22, ("6.50", "7.30")),
+        (EXPIRE_FEE, None, ("6.00", "7.20")),
+        (EXPIRE_TIME, 22, ("7.00", "7.90")),
+        (EXPIRE_TIME, None, ("6.00", "7.20")),
+    ],
+    ids=["per-hour", "and-a-fee", "expire-fee", "expire-fee-nobody", "expire-time", "expire-time-nobody"],
+)
+def test_the_reservations_of_the_specification_cost_what_it_says(
+    elements: tuple[Any, ...], minutes: int | None, costs: tuple[str, str], shape: str
+) -> None:
+    """OCPI 2.2.1 mod_tariffs, the examples 15 to 18: so long reserved and then 20 kWh, or an hour and nobody came."""
+    booked = reserved(minutes or 60, ReservationEnd.EXPIRED if minutes is None else ReservationEnd.USED)
+    used = () if minutes is None else spans(DAY, (60, CHARGING, 20_000))
+    assert total(cost(tariff(*elements, SESSION, shape=shape), used, reservation=booked)) == costs
+
+
 def test_one_that_was_cancelled_has_not_expired() -> None:
     found = cost(tariff(*BOOKED), (), reservation=reserved(30, ReservationEnd.CANCELLED))
     assert {line.dimension: line.amount for line in found.lines} == {"RESERVATION_FLAT": "1.0000", "RESERVATION_TIME": "1.0000"}
