@@ -86,28 +86,29 @@ def inputs(found: list[dict[str, Any]]) -> RenderableType:
 
 
 def circuits(found: list[dict[str, Any]]) -> RenderableType:
+    """A line for each conductor, as wide as a phone's terminal."""
     rows = [
         (
-            c["id"],
-            c["mode"],
-            phases(c["measured_ma"]),
-            phases(c["background_ma"]),
-            phases(c["commanded_ma"]),
-            phases(c["limit_ma"]),
-            _less(c),
+            *((c["id"], c["mode"]) if is_first else ("", "")),
+            phase,
+            amps(c["measured_ma"] and c["measured_ma"][phase]),
+            amps(c["background_ma"] and c["background_ma"][phase]),
+            amps(c["commanded_ma"][phase]),
+            amps(c["allowed_ma"][phase]),
         )
         for c in found
+        for is_first, phase in zip((True, False, False), c["limit_ma"], strict=False)
     ]
-    return table(
-        ("circuit", "mode", "measured L1/L2/L3", "other loads", "chargers told", "limit", "from outside"), rows, "No circuits."
-    )
+    listed = table(("circuit", "mode", "", "measured", "others", "chargers told", "limit"), rows, "No circuits.")
+    return Group(listed, *(Text(_less(c)) for c in found if c["limited_by"]))
 
 
 def _less(circuit: dict[str, Any]) -> str:
-    if not circuit["limited_by"]:
-        return "-"
-    power = f", {circuit['allowed_w'] / 1000:g} kW" if circuit["allowed_w"] is not None else ""
-    return f"{phases(circuit['allowed_ma'])}{power} by {circuit['limited_by']}"
+    power = f" and {circuit['allowed_w'] / 1000:g} kW" if circuit["allowed_w"] is not None else ""
+    return (
+        f"{circuit['id']}: at most {phases(circuit['allowed_ma'])}{power} by {circuit['limited_by']};"
+        f" the file allows {phases(circuit['limit_ma'])}"
+    )
 
 
 def chargers(found: list[dict[str, Any]]) -> RenderableType:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edgectl.domain.external import Amount
 from edgectl.domain.phases import ALL_PHASES, Phase, Phases
 from edgectl.domain.reasons import Input
-from edgectl.domain.time import iso
+from edgectl.domain.time import spoken
 from edgectl.domain.units import Millis, UtcMillis, Watts
 
 
@@ -69,4 +69,4 @@ def external_input(held: Held, phase: Phase | None) -> Input:
 
 
 def _until(until_utc_ms: UtcMillis | None) -> str:
-    return "" if until_utc_ms is None else f" until {iso(until_utc_ms)}"
+    return "" if until_utc_ms is None else f" until {spoken(until_utc_ms)}"

@@ -29,8 +29,10 @@ Key = TypeVar("Key")
 STEP_MS: Millis = 1_000
 LONGEST_STEP_MS: Millis = 10_000
 """Longer than this nobody looked, and nothing is claimed."""
-KEEP_MS: Millis = 300_000
+KEEP_MS: Millis = 60_000
 """A crash loses no more than this."""
+NEWS_MS: Millis = 10_000
+"""What has no row yet is written this soon: a list that says nobody was held back is not to be wrong for a minute."""
 _NOBODYS = frozenset({Cause.IDLE, Cause.FULL, Cause.VEHICLE, Cause.DRILL})
 _WMS_PER_WH = 3_600_000
 
@@ -48,6 +50,7 @@ class CurtailmentBook:
         self._totals: dict[tuple[CircuitId, Cause], tuple[int, Millis]] = {}
         """The same since the start, whatever the day."""
         self._changed: set[tuple[str, CircuitId, Cause]] = set()
+        self._written: set[tuple[str, CircuitId, Cause]] = set()
 
     def note(
         self,
@@ -91,13 +94,15 @@ class CurtailmentBook:
             self._ceilings_ma[vehicle.evse] = drawn_ma.largest
 
     def _keep(self, now: Instant) -> list[Decision]:
-        if not self._changed or now.mono_ms - self._kept_mono_ms < KEEP_MS:
+        waits_ms = KEEP_MS if self._changed <= self._written else NEWS_MS
+        if not self._changed or now.mono_ms - self._kept_mono_ms < waits_ms:
             return []
         self._kept_mono_ms = now.mono_ms
         kept: list[Decision] = [Keep(CurtailmentKept(self._started_utc_ms, self._sum(key))) for key in sorted(self._changed)]
         today = max(day for day, _, _ in self._sums)
         for key in [key for key in self._sums if key[0] < today]:
             del self._sums[key]  # written down for the last time just now
+        self._written = set(self._sums)
         self._changed.clear()
         return kept
 

@@ -24,6 +24,11 @@ def iso(utc_ms: UtcMillis) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
+def spoken(utc_ms: UtcMillis) -> str:
+    """For people: to the second."""
+    return (_EPOCH + timedelta(milliseconds=utc_ms)).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
 def utc_ms(moment: datetime) -> UtcMillis:
     """Milliseconds since the epoch of an aware datetime."""
     return (moment - _EPOCH) // timedelta(milliseconds=1)

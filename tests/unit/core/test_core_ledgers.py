@@ -136,14 +136,24 @@ def test_a_vehicle_that_pauses_by_itself_is_not_held_back() -> None:
     assert curtailed(bench) == before
 
 
-def test_sums_are_written_every_five_minutes_by_day_and_run() -> None:
+def test_sums_are_written_soon_and_then_every_minute_by_day_and_run() -> None:
     bench = charging("A", "B", limit_a=32)
-    kept = records(CurtailmentKept, drive(bench, ("A", "B"), 700, 32))
+    kept = records(CurtailmentKept, drive(bench, ("A", "B"), 300, 32))
     circuit = [one for one in kept if one.curtailment.cause is Cause.CIRCUIT]
-    assert len(circuit) == 2
+    assert len(circuit) == 5
     assert {one.curtailment.day for one in circuit} == {"2026-09-21"}
     assert len({one.run_utc_ms for one in circuit}) == 1
     assert circuit[0].curtailment.energy_wh < circuit[1].curtailment.energy_wh
+
+
+def test_the_first_that_is_held_back_is_written_within_ten_seconds() -> None:
+    bench = Bench(plant("A", "B", limit_a=32))
+    bench.boot("A", "B")
+    bench.start("A")
+    bench.start("B")
+    decisions = drive(bench, ("A", "B"), 60, 32)
+    first_ms = records(CurtailmentKept, decisions)[0].curtailment.held_ms
+    assert 0 < first_ms <= 2 * 11_000
 
 
 def test_midnight_at_the_site_begins_a_new_sum() -> None:
