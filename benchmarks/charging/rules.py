@@ -116,7 +116,8 @@ def ours(*, knows_departures: bool, turn_min: int = 15) -> Rule:
             edgectl.PluggedIn(
                 one.visit.evse,
                 phases=phases_of(one.visit),
-                max_ma=seen_max_ma(one),
+                max_ma=one.visit.max_ma,
+                drawn_ma=round(one.drawn_ma) if one.limit_ma else None,
                 energy_wh=round(one.missing_wh) if knows_departures else None,
                 target_wh=round(one.visit.asked_wh) if knows_departures else None,
                 depart_ms=one.visit.leaves * SLOT_MIN * 60_000 if knows_departures else None,

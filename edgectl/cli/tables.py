@@ -30,7 +30,10 @@ def amps(value_ma: int | None) -> str:
 
 
 def phases(value: dict[str, int] | None) -> str:
-    return "-" if value is None else " / ".join(f"{ma / 1000:.1f}" for ma in value.values()) + " A"
+    if value is None:
+        return "-"
+    amounts = [f"{ma / 1000:.1f}" for ma in value.values()]
+    return f"3 x {amounts[0]} A" if len(amounts) == 3 and len(set(amounts)) == 1 else f"{' / '.join(amounts)} A"
 
 
 def kilowatt_hours(value_wh: int | None) -> str:

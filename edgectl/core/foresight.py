@@ -38,6 +38,9 @@ TAIL_PART = 0.33
 TAIL_LOW_PART = 0.1
 """A battery takes less at the end: over the last third of the target down to a tenth. A plan that does not know it leaves no time
 for that."""
+EVEN_PART = 0.5
+EVEN_WORTH = 0.5
+"""The first part of everybody's target counts for more than the rest, so that nobody leaves with little."""
 DONE_PART = 0.1
 """What somebody takes who has his target already."""
 SHORT_PART = 0.98
@@ -155,8 +158,17 @@ class _Draft:
         self._energy.append(len(self._rows))
         self._rows.append(Row(max(job.charge_ma_s / 1_000, least_a_s), tuple(energy)))
         if stand.target_ma_s and not stand.is_done:
+            self._even_out(job, stand.target_ma_s / 1_000, worth, energy)
             self._slow_down(job, stand.target_ma_s / 1_000, energy)
         self._choose(job, stand, first, worth * min_a, can_charge=can_charge)
+
+    def _even_out(self, job: Job, target_a_s: float, worth: float, energy: Sequence[tuple[int, float]]) -> None:
+        """What is missing to the first part of the target, in a column of its own that the energy must cover."""
+        missing_a_s = job.charge_ma_s / 1_000 - (1 - EVEN_PART) * target_a_s
+        if missing_a_s > 0:
+            column = len(self._columns)
+            self._columns.append(Column(worth * EVEN_WORTH * 3_600, missing_a_s / 3_600))
+            self._rows.append(Row(0.0, ((column, 3_600.0), *((slot, -length_s) for slot, length_s in energy))))
 
     def _slow_down(self, job: Job, target_a_s: float, energy: Sequence[tuple[int, float]]) -> None:
         """In each later slot the less it can take the more it has had by the middle of it."""

@@ -21,6 +21,7 @@ from edgectl.core.lookahead import EVERY_MS, Plan
 from edgectl.core.policy import Wish, claim_all, foresee, look_ahead
 from edgectl.core.room import Leftover, capacities_of
 from edgectl.core.turns import Turn, Turns
+from edgectl.core.vehicles import RESERVE_MA, Use
 from edgectl.domain.ids import ChargerId, CircuitId, EvseId
 from edgectl.domain.phases import ALL_PHASES, ZERO, Phase, Phases
 from edgectl.domain.programme import Programme
@@ -41,8 +42,9 @@ class PluggedIn:
     """The most it can take, if less than the charger gives, e.g. near the end of its charge."""
     min_ma: MilliAmps | None = None
     """The least it takes, if more than the charger's minimum."""
-    drawn_ma: MilliAmps = 0
-    """What it is seen to draw now; counts for the imbalance limit only."""
+    drawn_ma: MilliAmps | None = None
+    """What it is seen to draw under its last limit, after it had time to follow. What it leaves unused then is given to others
+    until it takes up the reserve of 2 A it is left with."""
     energy_wh: WattHours | None = None
     """Still missing to its target."""
     target_wh: WattHours | None = None
@@ -85,6 +87,8 @@ class Allocation:
     pause_count: int
     """Times a vehicle was stopped that wanted to go on, since the first call."""
     turns: Mapping[EvseId, Turn] = field(repr=False)
+    wanted_ma: Mapping[EvseId, MilliAmps] = field(repr=False, default_factory=dict)
+    """Of those who left current unused, all they are taken to want."""
     plan: Plan | None = field(repr=False, default=None)
     planned_ms: Millis | None = field(repr=False, default=None)
 
@@ -119,7 +123,8 @@ def share_out(
         turns.join(evse, is_exempt=vehicle.is_never_paused)
 
     paths = {circuit.id: tuple(c.id for c in site.path(circuit.id)) for circuit in site.circuits}
-    wishes = [_wish(evse, vehicle, charger, paths, now_ms) for evse, (vehicle, charger) in plugged.items()]
+    wanted_ma = _wanted(plugged, before)
+    wishes = [_wish(evse, vehicle, charger, paths, wanted_ma.get(evse), now_ms) for evse, (vehicle, charger) in plugged.items()]
     loads = other_loads_ma or {}
     capacities = []
     for circuit in site.circuits:
@@ -159,7 +164,26 @@ def share_out(
             queue_number=queue.get(wish.evse),
             laxity_ms=seen.laxity_ms if seen else None,
         )
-    return Allocation(limits, now_ms, turns.pause_count, turns.by_evse, plan, planned_ms)
+    return Allocation(limits, now_ms, turns.pause_count, turns.by_evse, wanted_ma, plan, planned_ms)
+
+
+def _wanted(plugged: Mapping[EvseId, tuple[PluggedIn, Charger]], before: Allocation | None) -> dict[EvseId, MilliAmps]:
+    """What those want who left unused what they were given, or did so earlier and have not asked for more."""
+    found = {}
+    for evse, (vehicle, charger) in plugged.items():
+        last = before.limits.get(vehicle.evse) if before is not None else None
+        if before is None or last is None:
+            continue
+        known_ma = before.wanted_ma.get(evse)
+        if vehicle.drawn_ma is not None and last.current_ma > 0:
+            use = Use.of(vehicle.drawn_ma, last.current_ma)
+            if use is Use.ALL:
+                known_ma = None
+            elif use is Use.PART:
+                known_ma = max(charger.min_ma, vehicle.min_ma or 0, vehicle.drawn_ma + RESERVE_MA)
+        if known_ma is not None:
+            found[evse] = known_ma
+    return found
 
 
 def _by_evse(site: Site, vehicles: Iterable[PluggedIn]) -> dict[EvseId, tuple[PluggedIn, Charger]]:
@@ -178,14 +202,20 @@ def _by_evse(site: Site, vehicles: Iterable[PluggedIn]) -> dict[EvseId, tuple[Pl
 
 
 def _wish(
-    evse: EvseId, vehicle: PluggedIn, charger: Charger, paths: Mapping[CircuitId, tuple[CircuitId, ...]], now_ms: Millis
+    evse: EvseId,
+    vehicle: PluggedIn,
+    charger: Charger,
+    paths: Mapping[CircuitId, tuple[CircuitId, ...]],
+    wanted_ma: MilliAmps | None,
+    now_ms: Millis,
 ) -> Wish:
+    able_ma = charger.max_ma if vehicle.max_ma is None else min(charger.max_ma, vehicle.max_ma)
     return Wish(
         evse=evse,
         circuits=paths[charger.circuit],
         phases=charger.phases if vehicle.phases is None else vehicle.phases,
         min_ma=max(charger.min_ma, vehicle.min_ma or 0),
-        max_ma=charger.max_ma if vehicle.max_ma is None else min(charger.max_ma, vehicle.max_ma),
+        max_ma=able_ma if wanted_ma is None else min(able_ma, wanted_ma),
         kind=charger.kind,
         priority=vehicle.priority,
         remaining_wh=vehicle.energy_wh,
@@ -204,7 +234,7 @@ def _balance(
         if circuit in wish.circuits:
             for one, other in found:
                 if other in wish.phases and one not in wish.phases:
-                    found[one, other] += plugged[wish.evse][0].drawn_ma
+                    found[one, other] += plugged[wish.evse][0].drawn_ma or 0
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from edgectl.domain.events import ConnectorStatus, Sample
 from edgectl.domain.ids import EvseId
@@ -30,6 +31,23 @@ DRAWING_MA: MilliAmps = 1_000
 
 LEFT_OUT_PERCENT = 125
 """Of the power that the told currents carry. Voltage is within 10 % (EN 50160); a phase left out of three makes 150 %."""
+
+
+class Use(Enum):
+    """What a vehicle does with what it is offered, once it has had time to follow."""
+
+    ALL = auto()
+    """It takes what it gets: it may want more."""
+    NEARLY_ALL = auto()
+    """As a vehicle does that was left a reserve it does not need."""
+    PART = auto()
+    """It leaves some unused."""
+
+    @classmethod
+    def of(cls, drawn_ma: MilliAmps, offered_ma: MilliAmps) -> Use:
+        if drawn_ma >= offered_ma - DRAWING_MA:
+            return cls.ALL
+        return cls.PART if drawn_ma < offered_ma - UNUSED_MA else cls.NEARLY_ALL
 
 
 @dataclass(slots=True)
@@ -160,15 +178,15 @@ class Vehicle:
         if commanded_ma <= 0:
             self.unused_since_mono_ms = None
             return
-        if largest_ma >= commanded_ma - DRAWING_MA:
-            # It takes what it gets: it may want more.
+        use = Use.of(largest_ma, commanded_ma)
+        if use is Use.ALL:
             self.unused_since_mono_ms = None
             if self.released_mono_ms is not None:
                 self.asked_mono_ms = now.mono_ms
                 if now.mono_ms - self.released_mono_ms < LATE_MS:
                     self.unused_after_ms = min(2 * self.unused_after_ms, LATE_MS)
             self.wanted_ma = self.released_mono_ms = None
-        elif largest_ma < commanded_ma - UNUSED_MA:
+        elif use is Use.PART:
             if self.unused_since_mono_ms is None:
                 self.unused_since_mono_ms = now.mono_ms
             elif now.mono_ms - self.unused_since_mono_ms >= self.unused_after_ms:

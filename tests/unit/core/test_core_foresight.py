@@ -96,6 +96,15 @@ def test_who_waited_long_is_served_before_his_equal() -> None:
     assert question.read(solve(question.programme)).waiting == {evse("A")}
 
 
+@pytest.mark.parametrize("knows_targets", [False, True])
+def test_who_has_had_most_of_his_target_waits_for_who_waited_long_and_had_nothing(knows_targets: bool) -> None:
+    target_ma_s = 100 * 3_600_000 if knows_targets else None
+    fuller = replace(RUNNING, target_ma_s=target_ma_s)
+    empty = replace(WAITING, target_ma_s=target_ma_s, owed_ma_s=foresight.WAITED_MA_S)
+    question = asked(grid(10), (job("A", 4, 40), fuller), (job("B", 4, 100), empty))
+    assert question.read(solve(question.programme)).waiting == {evse("A" if knows_targets else "B")}
+
+
 def test_the_last_bit_of_a_battery_is_given_at_the_minimum() -> None:
     question = asked(grid(20), (job("A", 5, 0.1), RUNNING), (job("B", 5, 100), RUNNING))
     assert not question.read(solve(question.programme)).waiting

@@ -83,6 +83,18 @@ def test_turns_go_on_from_the_answer_before() -> None:
     assert 0 < before.pause_count <= 2 * 8 * 60 // 15
 
 
+def test_what_a_vehicle_leaves_unused_goes_to_the_other_until_it_takes_up_its_reserve() -> None:
+    small, large = edgectl.PluggedIn("C0"), edgectl.PluggedIn("C2")
+    before = edgectl.allocate(site(limit_a=40), [small, large], 0)
+    assert amps(before) == {"C0": 20, "C2": 20}
+    before = edgectl.allocate(site(limit_a=40), [replace(small, drawn_ma=9_000), large], MINUTE, before)
+    assert amps(before) == {"C0": 11, "C2": 29}
+    before = edgectl.allocate(site(limit_a=40), [replace(small, drawn_ma=9_000), large], 2 * MINUTE, before)
+    assert amps(before) == {"C0": 11, "C2": 29}  # it does not ask by drawing on as it did
+    before = edgectl.allocate(site(limit_a=40), [replace(small, drawn_ma=10_500), large], 3 * MINUTE, before)
+    assert amps(before) == {"C0": 20, "C2": 20}
+
+
 def test_who_must_leave_comes_first_and_is_told_how_he_stands() -> None:
     departure = replace(site(limit_a=40), balancing=Balancing(strategy=Strategy.DEPARTURE))
     leaving = edgectl.PluggedIn("C0", energy_wh=16_000, depart_ms=60 * MINUTE)
@@ -107,6 +119,7 @@ def days(draw: st.DrawFn) -> tuple[Site, list[list[edgectl.PluggedIn]]]:
                     name,
                     phases=draw(st.sampled_from([None, (Phase.L1,), (Phase.L2, Phase.L3)])) if name != "D" else None,
                     max_ma=draw(st.sampled_from([None, 9_000, 20_000])),
+                    drawn_ma=draw(st.sampled_from([None, 0, 7_000, 32_000])),
                     energy_wh=draw(st.sampled_from([None, 3_000, 50_000])),
                     depart_ms=draw(st.sampled_from([None, 30 * MINUTE, 600 * MINUTE])),
                     priority=draw(st.integers(0, 2)),
