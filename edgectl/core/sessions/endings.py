@@ -11,6 +11,7 @@ from edgectl.core.authorization import Authorization
 from edgectl.core.sessions import evidence, periods, registers
 from edgectl.core.sessions.book import PROVISIONAL, RECENT_COUNT, SessionBook
 from edgectl.core.sessions.evidence import Sequences, Source
+from edgectl.core.sessions.reservations import Reservations
 from edgectl.core.signed.book import SignedBook
 from edgectl.core.tariffs.book import PriceBook
 from edgectl.domain.bill import session_body
@@ -41,10 +42,12 @@ class Endings:
         sequences: Sequences,
         prices: PriceBook,
         signed: SignedBook,
+        reservations: Reservations,
     ) -> None:
         self._book = book
         self._prices = prices
         self._signed = signed
+        self._reservations = reservations
         self._authorization = authorization
         self._ids = ids
         self._sequences = sequences
@@ -75,6 +78,7 @@ class Endings:
         self._sequences.note(session.id, event.sequence_number)
         if self._sequences.closed(session.id):
             flags.add("messages-missing")
+        used: list[Decision] = []
         if session.id_token is None and event.token is not None:
             # Told by nobody before: whoever ended it is the best we know.
             account = self._authorization.account_of(event.token, session.started_utc_ms, is_offline=event.is_offline)
@@ -83,6 +87,7 @@ class Endings:
             flags |= {"token-from-stop"} | self._authorization.flags_of(
                 event.token, session.started_utc_ms, is_offline=event.is_offline
             )
+            session, used = self._reservations.use(session, None)
         if stopped_by := self._authorization.stopped_by(event.token, session.id_token):
             session = replace(session, stopped_by=event.token)
             flags |= stopped_by
@@ -98,7 +103,7 @@ class Endings:
             now=now,
             key=key,
         )
-        return [*closed, evidence.message(event.call, session.id, now), reply]
+        return [*used, *closed, evidence.message(event.call, session.id, now), reply]
 
     def _own_end(self, session: Session, event: TransactionEnded, key: str, source: Source, now: Instant) -> list[Decision]:
         """What a charger says of an end that we had guessed when the next start came before it: better than the guess, once."""
@@ -199,13 +204,14 @@ class Endings:
             flags=tuple(sorted(flags)),
             start_key=key,
         )
+        completed, used = self._reservations.use(completed, event.reservation_number)
         if known.id in self._book.open:
             energy_wh = evidence.energy_so_far(completed.meter_start_wh, completed.meter_last_wh)
             completed = replace(completed, energy_wh=energy_wh)
             self._book.put(completed)
-            return [Keep(SessionKept(completed)), evidence.message(event.call, known.id, now)]
+            return [*used, Keep(SessionKept(completed)), evidence.message(event.call, known.id, now)]
         completed = replace(completed, status=SessionStatus.COMPLETED, periods=())
-        return [*self._settle(completed, None, source, now), evidence.message(event.call, known.id, now)]
+        return [*used, *self._settle(completed, None, source, now), evidence.message(event.call, known.id, now)]
 
     def late_values(self, event: MeterValuesReported, session: Session | None, source: Source, now: Instant) -> list[Decision]:
         """Values that belong to no open session. Soon after an end they add what was missing; they change nothing else."""
@@ -281,7 +287,8 @@ class Endings:
             rev=1,
             stop_key=key,
         )
-        return [*self._bill(session, now), evidence.message(event.call, session.id, now)]
+        session, used = self._reservations.use(session, None)
+        return [*used, *self._bill(session, now), evidence.message(event.call, session.id, now)]
 
     def _bill(self, session: Session, now: Instant) -> list[Decision]:
         if session.status is not SessionStatus.ORPHAN:

@@ -95,17 +95,21 @@ class Reservations:
     # --- used ---------------------------------------------------------------------------------------------------------
 
     def use(self, session: Session, number: int | None) -> tuple[Session, list[Decision]]:
-        """The session with the reservation that it uses. ``number``: as the charger names it with the transaction."""
-        if session.reservation is not None:
-            return session, []
+        """The session with the reservation that it uses, which ends when the session begins, as far as that is known by now.
+
+        ``number``: as the charger names it with the transaction.
+        """
+        known = session.reservation
+        if known is not None:
+            began_utc_ms = _used_utc_ms(session, known.from_utc_ms, known.until_utc_ms)
+            return replace(session, reservation=replace(known, ended_utc_ms=began_utc_ms)), []
         named = None if number is None else self._held.get((session.charger, number))
         used = named or self._kept_for(session)
         if used is None:
             is_flagged = number is not None and UNKNOWN not in session.flags
             return (replace(session, flags=tuple(sorted({*session.flags, UNKNOWN}))) if is_flagged else session), []
         self._forget(used)
-        ended_utc_ms = min(max(session.started_utc_ms, used.from_utc_ms), max(used.until_utc_ms, used.from_utc_ms))
-        reserved = _reserved(used, ReservationEnd.USED, ended_utc_ms)
+        reserved = _reserved(used, ReservationEnd.USED, _used_utc_ms(session, used.from_utc_ms, used.until_utc_ms))
         flags = tuple(flag for flag in session.flags if flag != UNKNOWN)
         return replace(session, reservation=reserved, flags=flags), [Keep(ReservationKept(used, is_over=True))]
 
@@ -115,12 +119,12 @@ class Reservations:
             return None
         group = self._authorization.verdict(session.id_token, session.started_utc_ms).group
         for one in self._held.values():
-            is_there = one.charger == session.charger and one.evse_number in {0, session.evse_number}
+            is_there = one.evse_number == session.evse_number or 0 in {one.evse_number, session.evse_number}  # 0: any, not said
             is_then = one.from_utc_ms - SLACK_MS <= session.started_utc_ms < one.until_utc_ms
             is_theirs = same_token(one.token, session.id_token) or (
                 one.group is not None and group is not None and same_token(one.group, group)
             )
-            if is_there and is_then and is_theirs:
+            if one.charger == session.charger and is_there and is_then and is_theirs:
                 return one
         return None
 
@@ -200,6 +204,10 @@ class Reservations:
         key = (one.charger, one.reservation_number)
         self._held.pop(key, None)
         self._overdue_mono_ms.pop(key, None)
+
+
+def _used_utc_ms(session: Session, from_utc_ms: UtcMillis, until_utc_ms: UtcMillis) -> UtcMillis:
+    return max(from_utc_ms, min(session.started_utc_ms, until_utc_ms))
 
 
 def _reserved(one: Reservation, end: ReservationEnd, ended_utc_ms: UtcMillis) -> Reserved:

@@ -45,9 +45,9 @@ class Sessions:
         self._last_number = restored.last_transaction_number
         self._book = SessionBook(restored)
         self._sequences = evidence.Sequences()
-        self._endings = Endings(self._book, authorization, ids, self._sequences, prices, signed)
-        self._corrections = Corrections(self._book, prices, ids)
         self.reservations = Reservations(restored.reservations, self._book, authorization, ids, prices)
+        self._endings = Endings(self._book, authorization, ids, self._sequences, prices, signed, self.reservations)
+        self._corrections = Corrections(self._book, prices, ids)
         self._kept: dict[SessionId, tuple[Millis, WattHours]] = {}
         """When and with which energy an open session was last written."""
 
@@ -83,10 +83,7 @@ class Sessions:
         if known is not None:
             reply = Reply(event.call, StartAnswer(known.transaction, verdict))
             self._sequences.note(known.id, event.sequence_number)
-            used: list[Decision] = []
-            if not known.start_key and not self._book.is_sealed(known, now):
-                known, used = self.reservations.use(known, event.reservation_number)
-            return [*used, *self._endings.complete_start(known, event, key, source, now), reply]
+            return [*self._endings.complete_start(known, event, key, source, now), reply]
 
         decisions: list[Decision] = []
         for left_open in self._book.all_at(EvseId(charger, event.evse_number)):

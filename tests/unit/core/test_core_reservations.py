@@ -22,10 +22,11 @@ from edgectl.domain.events import (
     MeterValuesReported,
     Outcome,
     RequestAnswered,
+    TransactionEnded,
     TransactionStarted,
 )
 from edgectl.domain.ids import ChargerId, IdToken, TransactionRef
-from edgectl.domain.records import BillKept, ReservationKept, Restored, Session, SessionKept
+from edgectl.domain.records import BillKept, ReservationKept, Restored, Session, SessionKept, SessionStatus
 from edgectl.domain.reservations import Reservation, ReservationEnd
 from edgectl.domain.site import Charger, Site, Token
 from edgectl.domain.tariff import Pricing
@@ -176,6 +177,49 @@ def test_a_station_may_tell_it_when_the_driver_is_known() -> None:
     session = records(SessionKept, told)[-1].session
     assert session.reservation is not None
     assert session.reservation.ended_utc_ms == first.started_utc_ms
+
+
+@pytest.mark.parametrize("ends_first", [False, True])
+def test_a_start_that_comes_after_its_values_or_its_end_uses_it(*, ends_first: bool) -> None:
+    bench = bench_of()
+    reserve(bench)
+    bench.wait(15 * 60)
+    began_utc_ms, name = bench.utc_ms, TransactionRef("T-1")
+    bench.wait(600)
+    if ends_first:
+        event = TransactionEnded(bench.call("A"), name, TAG, 21_000, bench.utc_ms, "Local", 1, is_offline=True, sequence_number=2)
+        assert "orphan-stop" in records(SessionKept, bench.put(event))[-1].session.flags
+    else:
+        bench.put(MeterValuesReported(bench.call("A"), 1, name, (), sequence_number=1))
+    assert len(held(bench)) == (0 if ends_first else 1)  # whose place it was is known by the token
+    late = TransactionStarted(
+        bench.call("A"), 1, 1, TAG, 1_000, began_utc_ms, name, is_offline=True, sequence_number=0, reservation_number=5
+    )
+    decisions = bench.put(late)
+    session = records(SessionKept, decisions)[-1].session
+    assert session.reservation is not None
+    assert (session.reservation.ended_utc_ms, session.flags.count("reservation-unknown")) == (began_utc_ms, 0)
+    assert [one.is_over for one in records(ReservationKept, bench.log)] == [False, True]
+    assert [bill.body["reservation"] is not None for bill in records(BillKept, decisions)] == ([True] if ends_first else [])
+
+
+def test_whoever_is_known_by_the_end_alone_has_used_it_too() -> None:
+    bench = bench_of()
+    reserve(bench)
+    bench.wait(600)
+    name = TransactionRef("T-1")
+    bench.put(MeterValuesReported(bench.call("A"), 1, name, (), sequence_number=1))
+    bench.wait(600)
+    ended = TransactionEnded(bench.call("A"), name, TAG, 21_000, bench.utc_ms, "Local", 1, sequence_number=2)
+    session = records(SessionKept, bench.put(ended))[-1].session
+    assert ("token-from-stop" in session.flags, session.reservation is not None, held(bench)) == (True, True, [])
+
+    reserve(bench, reservation="6")
+    bench.wait(600)
+    orphan = TransactionEnded(bench.call("A"), TransactionRef("T-2"), TAG, 21_000, bench.utc_ms, "Local", sequence_number=2)
+    session = records(SessionKept, bench.put(orphan))[-1].session
+    assert (session.status, session.reservation is not None, held(bench)) == (SessionStatus.ORPHAN, True, [])
+    assert session.cost is None
 
 
 def test_a_repeated_start_uses_no_second_one() -> None:
