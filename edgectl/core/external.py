@@ -155,7 +155,9 @@ class ExternalLimits:
             event.request_id,
         )
         if before is not None and not event.may_raise and raises(before, after, now):
-            return [_refused(event, "raises", f"this door may lower limits; {before.holds(now)} stands and this is more")]
+            held = before.holds(now)
+            more = "is more" if not after.amount.narrows(held) else "would end sooner, or leave more after its end"
+            return [_refused(event, "raises", f"this door may lower limits; {held} stands and this {more}")]
         self._standing[limit_id] = after
         self._lifted.pop(limit_id, None)
         detail = [("id", limit_id), ("amount", str(after.amount)), ("until", iso(now.utc_ms + length_ms))]

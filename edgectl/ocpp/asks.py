@@ -58,7 +58,7 @@ class Arguments:
     def text(self, name: str) -> str:
         value = self._pairs.get(name)
         if not value:
-            raise BadRequestError(Outcome.ERROR, f"{self._ask.request} needs {name!r}")
+            raise BadRequestError(Outcome.REJECTED, f"{self._ask.request} needs {name!r}")
         return value
 
     def optional(self, name: str) -> str | None:
@@ -166,7 +166,7 @@ class Arguments:
 
     def unfit(self, name: str, value: str, allowed: str) -> BadRequestError:
         """The error that says what an argument is and what it could have been."""
-        return BadRequestError(Outcome.ERROR, f"{name!r} of {self._ask.request} is {value!r}; {allowed}")
+        return BadRequestError(Outcome.REJECTED, f"{name!r} of {self._ask.request} is {value!r}; {allowed}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,12 @@ MAX_CORRELATION_BYTES: Final = 256
 """MQTT sets no bound. Ids of any kind are shorter; longer ones are not sent back."""
 
 Status: TypeAlias = Literal["accepted", "done", "refused", "failed"]
-_STATUSES: Final[dict[Outcome, Status]] = {Outcome.ACCEPTED: "done", Outcome.REJECTED: "refused"}
+_STATUSES: Final[dict[Outcome, Status]] = {
+    Outcome.ACCEPTED: "done",
+    Outcome.REJECTED: "refused",
+    Outcome.NOT_SUPPORTED: "refused",
+}
+"""All others may have happened."""
 _raw = msgspec.json.Decoder(dict[str, Any])
 
 

@@ -195,8 +195,14 @@ def test_only_the_authority_that_set_a_limit_lifts_it() -> None:
 def test_a_door_that_may_only_lower_neither_raises_nor_lifts_nor_shortens() -> None:
     limits = ExternalLimits(plant(), {}, now())
     limits.request(ask(wish()), now())
-    for one in (wish(amps=21), wish(amps=None), wish(amps=20, for_ms=HOUR - 1)):
-        assert answer(limits.request(ask(one, may_raise=False), now())) == (False, "raises")
+    for one, words in (
+        (wish(amps=21), "20 A stands and this is more"),
+        (wish(amps=None), "not lift them"),
+        (wish(amps=20, for_ms=HOUR - 1), "20 A stands and this would end sooner"),
+    ):
+        told = limits.request(ask(one, may_raise=False), now())
+        assert answer(told) == (False, "raises")
+        assert words in of(ActionAnswered, told)[0].problem
     assert answer(limits.request(ask(wish(amps=19), may_raise=False), now())) == (True, "set")
     assert allowed_a(limits, now()) == 19
 

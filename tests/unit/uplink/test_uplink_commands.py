@@ -222,6 +222,8 @@ def test_a_limit_becomes_an_event_and_what_the_core_decides_is_the_answer() -> N
     assert done == {"id": "c1", "status": "done", "code": "set", "reason": "", "result": {"id": "backend:circuit:grid"}}
     refused = json.loads(outcome_payload("c1", ActionAnswered("a7", Outcome.REJECTED, "older", "it is older")))
     assert (refused["status"], refused["code"], refused["reason"], refused["result"]) == ("refused", "older", "it is older", None)
+    unknown = json.loads(outcome_payload("c1", ActionAnswered("a7", Outcome.NOT_SUPPORTED, problem="NotImplemented")))
+    assert (unknown["status"], unknown["code"], unknown["reason"]) == ("refused", "not-supported", "NotImplemented")
     late = json.loads(outcome_payload("c1", ActionAnswered("a7", Outcome.TIMEOUT, problem="no answer yet")))
     assert (late["status"], late["code"]) == ("failed", "timeout")
 
