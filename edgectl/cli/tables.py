@@ -184,6 +184,9 @@ def charger(found: dict[str, Any]) -> RenderableType:
     rows.append(("limits sent", f"{found['writes_per_hour_count']} in the last hour"))
     rows += [("quirk", f"{name}: {why}") for name, why in found["quirks"]]
     rows += [("on the device", words) for words in found["checklist"]]
+    for one in found["reservations"]:
+        place = f"EVSE {one['evse_number']}" if one["evse_number"] else "any EVSE"
+        rows.append(("reservation", f"{one['reservation_number']}: {place} until {moment(one['until_at'])}"))
     rows += [("commissioning", _state(found["commissioning"])), ("drill", _state(found["drill"]))]
     why = [Text(evse["why"]) for evse in found["evses"]]
     return Group(chargers([found]), Text(""), table(("", ""), rows, ""), Text(""), *why)

@@ -34,6 +34,7 @@ from edgectl.domain.views import (
     EvseView,
     MeterView,
     RefusedView,
+    ReservationView,
     RoomView,
     SiteView,
     TargetView,
@@ -184,6 +185,11 @@ def _charger(
         drill=about[1],
         limited_by=balancing.limited_by(charger.id),
         local_list=about[2],
+        reservations=tuple(
+            ReservationView(one.reservation_number, one.evse_number, one.until_utc_ms)
+            for one in sessions.reservations.held
+            if one.charger == charger.id
+        ),
         evses=tuple(draw_evse(state, evse, balancing, sessions, now) for evse in charger.evses),
     )
 

@@ -193,6 +193,16 @@ class MechanismView:
 
 
 @dataclass(frozen=True, slots=True)
+class ReservationView:
+    """A place that is kept for somebody; for whom is not shown to everybody."""
+
+    reservation_number: int
+    evse_number: int
+    """0: any."""
+    until_utc_ms: UtcMillis
+
+
+@dataclass(frozen=True, slots=True)
 class ChargerView:
     id: ChargerId
     circuit: CircuitId
@@ -231,6 +241,8 @@ class ChargerView:
     """Who outside limits it; empty when nobody does."""
     local_list: str
     """How its own list of tokens stands, in words."""
+    reservations: tuple[ReservationView, ...]
+    """That it holds."""
     evses: tuple[EvseView, ...]
 
 

@@ -157,8 +157,10 @@ async def test_a_reservation_outlives_the_daemon(tmp_path: Path, version: str) -
 async def test_a_cancelled_one_is_free_again_and_billed_until_then(tmp_path: Path) -> None:
     async with depot_of(tmp_path, "1.6") as depot:
         await reserve(depot)
+        assert "5: EVSE 1 until 20" in depot.edgectl("chargers", "show", "CP-1").stdout
         done = await asyncio.to_thread(depot.edgectl, "cancel-reservation", "CP-1", "5")
         assert done.returncode == 0, done.stderr
+        assert "reservation" not in depot.edgectl("chargers", "show", "CP-1").stdout
         session = record(depot)  # it was on the disk before the command had its answer
         assert session is not None
         assert session["reservation"]["outcome"] == "cancelled"

@@ -100,6 +100,17 @@ def held(bench: Bench) -> list[Reservation]:
     return list(bench.controller._sessions.reservations.held)
 
 
+def test_what_is_held_is_shown_without_its_token() -> None:
+    bench = bench_of()
+    reserve(bench)
+    (charger,) = bench.controller.picture(bench.now).chargers
+    (shown,) = charger.reservations
+    assert (shown.reservation_number, shown.evse_number, shown.until_utc_ms) == (5, 1, bench.utc_ms + 3_600_000)
+    assert TAG not in repr(shown)
+    begin(bench)
+    assert bench.controller.picture(bench.now).chargers[0].reservations == ()
+
+
 # --- used ---------------------------------------------------------------------------------------------------------------------
 
 
