@@ -6,7 +6,11 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any, Final
 
+from edgectl.contract.channels import ROOT
+
 Node = Mapping[str, Any]
+
+_BASE: Final = f"{ROOT}/{{site}}/"
 
 _STYLE: Final = """
 :root{color-scheme:light dark;--line:#8884;--soft:#8882}
@@ -15,6 +19,11 @@ h1,h2,h3{line-height:1.2} h2{margin-top:2.5rem;border-top:1px solid var(--line);
 code{background:var(--soft);border-radius:.2rem;padding:0 .25rem;overflow-wrap:anywhere}
 table{border-collapse:collapse;width:100%}
 td,th{border:1px solid var(--line);padding:.3rem .5rem;text-align:left;vertical-align:top}
+td:first-child code{white-space:nowrap}
+@media(max-width:40rem){
+table,tbody,tr,td{display:block} th{display:none} td{border:0;padding:.1rem 0}
+tr{border-bottom:1px solid var(--line);padding:.5rem 0}
+td:first-child code{white-space:normal}}
 .up{color:#2a7} .down{color:#b60} nav li{margin:.1rem 0}
 """
 
@@ -32,7 +41,8 @@ def render(document: Node) -> str:
 def _body(document: Node, title: str) -> Iterator[str]:
     yield f"<h1>{escape(title)}</h1>"
     yield from _paragraphs(document["info"]["description"])
-    yield "<h2>Topics</h2><table><tr><th>topic</th><th></th><th>payload</th><th></th></tr>"
+    yield f"<h2>Topics</h2><p>All below <code>{escape(_BASE)}</code>.</p>"
+    yield "<table><tr><th>topic</th><th></th><th>payload</th><th></th></tr>"
     for name, channel in document["channels"].items():
         operation = document["operations"][name]
         payloads = ", ".join(_link(message) for message in channel["messages"])
@@ -40,7 +50,8 @@ def _body(document: Node, title: str) -> Iterator[str]:
         retained = " Retained." if operation["bindings"]["mqtt"]["retain"] else ""
         words = operation["summary"] if operation["action"] == "send" else f"{channel['description']} {operation['summary']}"
         yield (
-            f"<tr><td><code>{escape(channel['address'])}</code></td><td>{arrow}</td><td>{payloads}</td>"
+            f'<tr><td><code title="{escape(channel["address"])}">{escape(channel["address"].removeprefix(_BASE))}</code></td>'
+            f"<td>{arrow}</td><td>{payloads}</td>"
             f"<td>{_text(_once(words) + retained)}</td></tr>"
         )
     yield "</table>"

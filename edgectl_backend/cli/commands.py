@@ -238,7 +238,7 @@ def conformance(prefix: str | None, names: tuple[str, ...], patience: float, see
         if as_json:
             return
         click.echo(
-            f"{'wrong' if verdict.wrong else 'right':<6} {verdict.name:<10} {verdict.words} ({verdict.answered_count} answers)"
+            f"{'wrong' if verdict.wrong else 'right':<6} {verdict.name:<12} {verdict.words} ({verdict.answered_count} answers)"
         )
         for words, count in verdict.wrong.items():
             click.echo(f"       {count:>5} x {words}")
