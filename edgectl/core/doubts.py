@@ -237,7 +237,7 @@ def _frozen(suspect: _Suspect, reading: MeterReading, below: Told, now: Instant)
     left to the others explains a meter that stands still.
     """
     here = {vehicle.evse for vehicle, _ in below}
-    moved_ma = ZERO
+    moved_ma, is_fresh = ZERO, False
     taken_ma = sum((ZERO - first_ma for evse, first_ma in suspect.reported_ma.items() if evse not in here), ZERO)
     for vehicle, _ in below:
         reported_ms = vehicle.reported_mono_ms
@@ -248,10 +248,13 @@ def _frozen(suspect: _Suspect, reading: MeterReading, below: Told, now: Instant)
             taken_ma += vehicle.current_ma - first_ma
         elif reading.completed_mono_ms - reported_ms >= REPORT_SHOWS_MS:
             moved_ma += vehicle.current_ma - first_ma
+        else:
+            is_fresh = True
     moved_ma = Phases(*(_unexplained(moved_ma[phase], taken_ma[phase]) for phase in ALL_PHASES))
     phase = max(ALL_PHASES, key=lambda phase: abs(moved_ma[phase]))
     if abs(moved_ma[phase]) < STEP_MA:
-        suspect.moved_since_mono_ms = None
+        if not is_fresh:  # else what was seen to have moved has only just been said again
+            suspect.moved_since_mono_ms = None
         return None
     if suspect.moved_since_mono_ms is None:
         suspect.moved_since_mono_ms = now.mono_ms

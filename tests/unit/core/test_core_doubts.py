@@ -271,3 +271,21 @@ def test_a_truthful_meter_is_never_doubted(seed: int) -> None:
         bench.tick()
         raised = [alarm for alarm in bench.controller.picture(bench.now).alarms if alarm.kind.startswith("meter-")]
         assert not raised, (second, raised)
+
+
+def test_reports_between_two_readings_find_a_frozen_meter_too() -> None:
+    """All report half a second before a reading, so the newest never counts yet when it should have been heard."""
+    bench = Bench(plant("A", "B"))
+    bench.boot("A", "B")
+    bench.meter(10)
+    bench.start("A")
+    bench.start("B")
+    for second in range(80):
+        bench.wait(0.5)
+        bench.meter(50)
+        bench.wait(0.5)
+        if second % 10 == 0:
+            bench.values("A", amps=(20.0,) * 3)
+            bench.values("B", amps=(20.0 if second < 50 else 10.0,) * 3)
+        bench.tick()
+    assert "meter-frozen" in {alarm.kind for alarm in bench.controller.picture(bench.now).alarms}
