@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import cos, pi, radians
 from typing import Any
 
 import edgectl
@@ -12,6 +13,8 @@ from benchmarks.report import CheckFailedError
 from edgectl.domain.site import Strategy
 
 AMP = 1_000
+TANGENTS = [radians(7.5 * step) for step in range(-4, 5)]
+"""Where planes touch what a line can carry between two pairs of lines, which are 30 degrees ahead of it and 30 behind."""
 
 
 def uncontrolled(_yard: Yard, here: list[Standing], _slot: int) -> dict[int, int]:
@@ -135,8 +138,8 @@ def ours(*, knows_departures: bool, turn_min: int = 15) -> Rule:
 def optimum_wh(yard: Yard, visits: Sequence[Visit]) -> float:
     """The most energy any rule could give that knows the whole day: a linear program.
 
-    Floors, steps and tapers are left out, and a line between two pairs is bounded by planes that touch its true limit, so nothing
-    real can be better.
+    Floors, steps and tapers are left out, and a line between two pairs is bounded by nine planes that touch its true limit from
+    outside, so nothing real can be better; in between they allow 0.2 % more than there is.
     """
     import numpy as np
     from scipy import sparse
@@ -164,9 +167,8 @@ def optimum_wh(yard: Yard, visits: Sequence[Visit]) -> float:
                 continue
             own = visit.phases[0]
             for line, is_first in ((own, True), ((own + 1) % 3, False)):
-                for number, (x, y) in enumerate(((1, 0), (2, 1), (1, 1), (1, 2), (0, 1))):
-                    length = (x * x + x * y + y * y) ** 0.5
-                    part = (2 * x + y if is_first else x + 2 * y) / (2 * length)
+                for number, angle in enumerate(TANGENTS):
+                    part = cos(angle - pi / 6 if is_first else angle + pi / 6)
                     entries.append((row((place, slot, line, number), limits[place]), column, part))
     places, lines, values = zip(*((r, c, v) for r, c, v in entries), strict=True)
     matrix = sparse.csr_matrix((values, (places, lines)), shape=(len(bounds), len(columns)))

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from benchmarks.charging.days import SLOT_MIN, SLOTS, Visit, Wiring
 from benchmarks.report import CheckFailedError
 from edgectl.domain.ids import ChargerId, CircuitId, SiteId
+from edgectl.domain.lines import Wiring as Wired
+from edgectl.domain.lines import to_neutral_mv
 from edgectl.domain.phases import ALL_PHASES, Phase, Phases
 from edgectl.domain.site import Balancing, Charger, Circuit, Site, Strategy
 
@@ -42,6 +44,7 @@ class Yard:
     def site(self, strategy: Strategy, turn_min: int) -> Site:
         grid = CircuitId("grid")
         limits = self.limits_ma()
+        volts, is_delta = self.wiring.volts, self.wiring.is_delta
         circuits = [Circuit(grid, Phases.uniform(limits[0]))]
         circuits += [Circuit(CircuitId(f"board-{n}"), Phases.uniform(limits[1 + n]), fed_by=grid) for n in range(BOARDS)]
         chargers = tuple(
@@ -52,7 +55,8 @@ class Yard:
             SiteId("yard"),
             tuple(circuits),
             chargers,
-            voltage_mv=round(self.wiring.volts * 1_000),
+            voltage_mv=to_neutral_mv(round(2_000 * volts)) if is_delta else round(1_000 * volts),
+            wiring=Wired.DELTA if is_delta else Wired.STAR,
             balancing=Balancing(strategy=strategy, rotate_ms=turn_min * 60_000),
         )
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from edgectl.config.quantities import CURRENT, DAYS, DURATION, ENERGY, PERCENT, POWER, SIZE, VOLTAGE, show
 from edgectl.domain.external import ExternalInput, Level
+from edgectl.domain.lines import Wiring
 from edgectl.domain.phases import Phase, Phases
 from edgectl.domain.settings import (
     Connection,
@@ -23,6 +24,7 @@ from edgectl.domain.settings import (
 from edgectl.domain.site import Charger, Circuit, Meter, Site, Token
 from edgectl.domain.tariff import Pricing
 from edgectl.domain.tariff_objects import tariff_text
+from edgectl.domain.units import MilliVolts
 
 _Facts: TypeAlias = dict[str, str]
 """What one thing is, by the key of the file that says it."""
@@ -116,10 +118,16 @@ def _site(site: Site) -> _Facts:
         "id": site.id,
         "name": site.name or "none",
         "timezone": site.timezone,
-        "voltage": show(site.voltage_mv, VOLTAGE),
+        "voltage": show(_nominal_mv(site), VOLTAGE),
+        "wiring": site.wiring.value,
         "currency": site.currency,
         "location": "none" if site.location is None else ", ".join(_plain(site.location).values()),
     }
+
+
+def _nominal_mv(site: Site) -> MilliVolts:
+    """As the file says it, to a tenth of a volt."""
+    return site.voltage_mv if site.wiring is Wiring.STAR else round(site.load_mv(2), -2)
 
 
 def _meters(settings: Settings) -> dict[str, _Facts]:

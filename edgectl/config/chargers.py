@@ -55,7 +55,7 @@ def compose_chargers(
         )
         charger = _charger(name, keys, defaults, site)
         if charger is not None and is_circuit_known:
-            _check_fit(charger, keys, circuits, parents, site.voltage)
+            _check_fit(charger, keys, circuits, parents, site)
             composed.append(charger)
     return tuple(composed)
 
@@ -73,7 +73,7 @@ def _charger(name: str, keys: ChargerKeys, defaults: ChargerDefaultKeys, site: S
     phases = phases_from.phases or ALL_PHASES
     min_ma, max_ma, fallback_ma = rating.span.low, rating.span.high, fallback
     if rating.kind is PowerKind.DC:
-        min_ma, max_ma, fallback_ma = _currents_of_powers(rating.span, fallback, site.voltage, len(phases))
+        min_ma, max_ma, fallback_ma = _currents_of_powers(rating.span, fallback, site.load_mv(len(phases)))
     return Charger(
         id=ChargerId(name),
         circuit=CircuitId(keys.circuit),
@@ -161,22 +161,20 @@ def _is_possible(fallback: Amount, rating: _Rating, place: Place) -> bool:
     return False
 
 
-def _currents_of_powers(
-    span: Span, fallback_w: Watts, voltage_mv: MilliVolts, phase_count: int
-) -> tuple[MilliAmps, MilliAmps, MilliAmps]:
+def _currents_of_powers(span: Span, fallback_w: Watts, load_mv: MilliVolts) -> tuple[MilliAmps, MilliAmps, MilliAmps]:
     """Minimum, maximum and fallback of a DC charger as current per phase.
 
     The maximum rounds down and the minimum up, so that neither promises what was not written. A fallback at the minimum
     stays at the minimum, whatever the rounding, because a value between 0 and the minimum is not possible.
     """
-    max_ma = current_from_power_ma(span.high, voltage_mv, phase_count)
-    min_ma = min(max_ma, -current_from_power_ma(-span.low, voltage_mv, phase_count))
-    fallback_ma = current_from_power_ma(fallback_w, voltage_mv, phase_count)
+    max_ma = current_from_power_ma(span.high, load_mv)
+    min_ma = min(max_ma, -current_from_power_ma(-span.low, load_mv))
+    fallback_ma = current_from_power_ma(fallback_w, load_mv)
     return min_ma, max_ma, max(fallback_ma, min_ma) if fallback_w else 0
 
 
 def _check_fit(
-    charger: Charger, keys: ChargerKeys, circuits: Entries[CircuitKeys], parents: Mapping[str, str | None], voltage_mv: MilliVolts
+    charger: Charger, keys: ChargerKeys, circuits: Entries[CircuitKeys], parents: Mapping[str, str | None], site: SiteKeys
 ) -> None:
     """What one EVSE falls to by itself must fit every conductor above it; all together are the matter of the proof."""
     seen: set[str] = set()
@@ -190,7 +188,7 @@ def _check_fit(
         name = excerpt(circuit.place.path.removeprefix(f"{circuits.place.path}."))
         least_ma, phase = min((circuit.limit.current_ma[phase], phase) for phase in charger.phases)
         power_w = circuit.power if circuit.limit.power_w is None else circuit.limit.power_w
-        fallback_w = power_from_current_w(charger.fallback_ma, voltage_mv, len(charger.phases))
+        fallback_w = power_from_current_w(charger.fallback_ma, site.load_mv(len(charger.phases)))
         if charger.fallback_ma > least_ma:
             keys.at("fallback").wrong(
                 f"the fallback {milliamps(charger.fallback_ma)} is above the limit of circuit {name}",

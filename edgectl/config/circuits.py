@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from edgectl.config.electrical import milliamps
-from edgectl.config.keys import CircuitKeys, MeterKeys
+from edgectl.config.keys import CircuitKeys, MeterKeys, SiteKeys
 from edgectl.config.kinds import known_name
 from edgectl.config.problems import Place, excerpt
 from edgectl.config.quantities import POWER, show
 from edgectl.config.sections import Entries
 from edgectl.config.virtual_meters import virtual_parts
 from edgectl.domain.ids import CircuitId, MeterId
+from edgectl.domain.lines import Wiring
 from edgectl.domain.phases import ZERO
 from edgectl.domain.site import Circuit, MeterLoss, MeterRole
 from edgectl.domain.units import MilliAmps, Watts
@@ -21,19 +22,17 @@ UNBALANCED_MA: Mapping[str, MilliAmps] = {"DE": 20_000}
 DE: VDE-AR-N 4100, 4.6 kVA."""
 
 
-def compose_circuits(
-    circuits: Entries[CircuitKeys], meters: Entries[MeterKeys], country: str | None = None
-) -> tuple[Circuit, ...]:
+def compose_circuits(circuits: Entries[CircuitKeys], meters: Entries[MeterKeys], site: SiteKeys) -> tuple[Circuit, ...]:
     """The circuits that could be understood, parents before children. Reports all that is wrong with them."""
     parents = _parents(circuits)
     _check_cycles(circuits, parents)
     _check_roots(circuits)
     _check_meters(circuits, meters)
-    composed = {name: circuit for name, keys in circuits if (circuit := _circuit(name, keys, country)) is not None}
+    composed = {name: circuit for name, keys in circuits if (circuit := _circuit(name, keys, site)) is not None}
     return tuple(composed[name] for name in _parents_first(circuits, parents) if name in composed)
 
 
-def _circuit(name: str, keys: CircuitKeys, country: str | None) -> Circuit | None:
+def _circuit(name: str, keys: CircuitKeys, site: SiteKeys) -> Circuit | None:
     power_w = _power_limit(keys)
     if keys.limit is None:
         return None
@@ -55,8 +54,10 @@ def _circuit(name: str, keys: CircuitKeys, country: str | None) -> Circuit | Non
     if keys.soft_power is not None and power_w is not None and keys.soft_power > power_w:
         keys.at("soft_power").wrong("is above the power limit", f"at most {show(power_w, POWER)}")
     imbalance_ma = keys.imbalance_limit
-    if imbalance_ma is None and keys.fed_by is None and country is not None:
-        imbalance_ma = UNBALANCED_MA.get(country)
+    if site.wiring is Wiring.DELTA and imbalance_ma:
+        keys.at("imbalance_limit").wrong("is for phases with a neutral", "`none` on a site with `wiring: delta`")
+    if imbalance_ma is None and keys.fed_by is None and site.country is not None and site.wiring is Wiring.STAR:
+        imbalance_ma = UNBALANCED_MA.get(site.country)
     return Circuit(
         id=CircuitId(name),
         limit_ma=limit_ma,

@@ -54,6 +54,7 @@ from edgectl.config.quirk_keys import QuirkKeys
 from edgectl.config.sections import Entries, EntriesOf, Section, SectionOf, defaulting, optional, required, section
 from edgectl.config.tariff_keys import TARIFF_ID, LocationKeys, TariffsKeys
 from edgectl.domain.external import Level
+from edgectl.domain.lines import Wiring, to_neutral_mv
 from edgectl.domain.phases import Phase, Phases
 from edgectl.domain.protection import Protection
 from edgectl.domain.roles import Role
@@ -123,13 +124,32 @@ class SiteKeys(Section):
         "UTC",
         "Time zone for tariffs and for dates in tokens.",
     )
-    voltage: MilliVolts = defaulting(Quantity(VOLTAGE, 100_000, 300_000), "230 V", "Nominal voltage, phase to neutral.")
+    voltage: MilliVolts = defaulting(
+        Quantity(VOLTAGE, 100_000, 300_000),
+        "230 V",
+        "Nominal voltage, phase to neutral; with `wiring: delta` between two lines, such as 208 V or 240 V.",
+    )
+    wiring: Wiring = defaulting(
+        Choice(Wiring),
+        "star",
+        "star: chargers are between phases and neutral. delta: one on two phases is between these two lines and loads both, "
+        "which together make less than their sum (US).",
+    )
     country: str | None = optional(
         Text("two capital letters (ISO 3166)", r"[A-Z]{2}", 2),
         "Country of the site. DE: the grid connection has an imbalance limit of 20 A unless it says otherwise (VDE-AR-N 4100).",
     )
     currency: str = defaulting(Text("three capital letters (ISO 4217)", r"[A-Z]{3}", 3), "EUR", "Currency of the tariffs.")
     location: LocationKeys = section(SectionOf(LocationKeys, may_be_empty=True), "Where it is; needed for OCPI records only.")
+
+    @property
+    def phase_mv(self) -> MilliVolts:
+        """Phase to neutral, or what that would be."""
+        return self.voltage if self.wiring is Wiring.STAR else to_neutral_mv(self.voltage)
+
+    def load_mv(self, phase_count: int) -> MilliVolts:
+        """What makes the power of a load on so many phases of its current."""
+        return self.wiring.load_mv(self.phase_mv, phase_count)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -98,7 +98,7 @@ def _compose(file: SiteFile, path: Path, facts: _MeterFacts) -> Settings:
     directory = path.parent
     inputs, input_connections = compose_inputs(file.inputs, file.circuits, file.chargers, file.meters)
     meters, connections, virtual = compose_meters(file.meters, file.circuits, directory, *facts, input_connections)
-    circuits = compose_circuits(file.circuits, file.meters, file.site.country)
+    circuits = compose_circuits(file.circuits, file.meters, file.site)
     chargers = compose_chargers(file.chargers, file.charger_defaults, file.circuits, file.site)
     check_addresses(file.ocpp, file.web)
     balancing = file.balancing
@@ -115,7 +115,8 @@ def _compose(file: SiteFile, path: Path, facts: _MeterFacts) -> Settings:
         name=file.site.name or "",
         location=_location(file.site.location),
         timezone=file.site.timezone,
-        voltage_mv=file.site.voltage,
+        voltage_mv=file.site.phase_mv,
+        wiring=file.site.wiring,
         currency=file.site.currency,
         pricing=pricing,
         signature_keys=tuple((serial, keys.key or "") for serial, keys in file.signature_keys),

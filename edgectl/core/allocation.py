@@ -20,6 +20,7 @@ from operator import itemgetter
 from typing import Final, TypeAlias
 
 from edgectl.domain.ids import CircuitId, EvseId
+from edgectl.domain.lines import LIGHT_PERMILLE
 from edgectl.domain.phases import Phase
 from edgectl.domain.units import MilliAmps
 
@@ -71,6 +72,9 @@ class Capacity:
     available_ma: MilliAmps
     against: Phase | None = None
     """Counts only what flows on ``phase`` and not on this one: what may unbalance the two, at worst."""
+    light: Phase | None = None
+    """On a site wired between lines the room of one line is two of these: what flows between it and this other one counts
+    ``LIGHT_PERMILLE`` here, and everything else whole. Where both are kept, so is the line (``domain.lines``)."""
     is_soft: bool = False
     """May be broken by what a pressing claim needs, and by nothing else."""
 
@@ -210,6 +214,8 @@ def counts_in(capacity: Capacity, claim: Claim) -> int:
         return len(claim.phases) * claim.power_permille
     if capacity.phase not in claim.phases or (capacity.against is not None and capacity.against in claim.phases):
         return 0
+    if capacity.light is not None and len(claim.phases) == 2 and capacity.light in claim.phases:
+        return -(-claim.current_permille * LIGHT_PERMILLE // PERMILLE)
     return claim.current_permille
 
 

@@ -257,7 +257,7 @@ class Balancing:
             return []
         self._planned_mono_ms = now.mono_ms
         self._asked = None
-        question = self._unless_broken(lambda: foresee(wishes, claims, capacities, self.site.voltage_mv, self.turns, now.mono_ms))
+        question = self._unless_broken(lambda: foresee(wishes, claims, capacities, self.site, self.turns, now.mono_ms))
         if question is None or self.plan is None:
             self._plan_simply(wishes, claims, capacities)
         if question is None:
@@ -267,7 +267,7 @@ class Balancing:
         return [Solve(self._asked_count, question.programme)]
 
     def _plan_simply(self, wishes: Sequence[Wish], claims: Mapping[EvseId, Claim], capacities: Sequence[Capacity]) -> None:
-        self.plan = self._unless_broken(lambda: look_ahead(wishes, claims, capacities, self.site.voltage_mv))
+        self.plan = self._unless_broken(lambda: look_ahead(wishes, claims, capacities, self.site))
 
     def solved(self, event: Solved) -> None:
         """The solver's answer: the plan from the next step on. One that came too late is for others."""

@@ -94,7 +94,7 @@ class Charging:
             self._watch_values(state, evse.number, event, now)
         for sample in event.samples:
             if vehicle is not None:
-                vehicle.report(sample, self._site.voltage_mv, now)
+                vehicle.report(sample, self._site.voltage_mv, now, self._site.wiring)
         if vehicle is not None and event.charging_state is not None:
             vehicle.status = event.charging_state
         source = self._source(event.call.charger, evse.number)

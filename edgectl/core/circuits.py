@@ -15,6 +15,7 @@ from enum import StrEnum
 from edgectl.core.arbiter import Allowed
 from edgectl.core.meters import Meters, MeterState
 from edgectl.domain.ids import CircuitId
+from edgectl.domain.lines import Flow, Wiring
 from edgectl.domain.phases import ALL_PHASES, ZERO, Phases
 from edgectl.domain.site import Circuit, MeterLoss, MeterRole, Site
 from edgectl.domain.time import Instant
@@ -83,6 +84,7 @@ class CircuitState:
 class Circuits:
     def __init__(self, site: Site) -> None:
         self.by_id: dict[CircuitId, CircuitState] = {}
+        self.wiring = site.wiring
         self.fences: dict[CircuitId, Allowed] = {}
         """The feeds of single chargers that somebody outside limits."""
         self.reload(site)
@@ -96,6 +98,7 @@ class Circuits:
     def reload(self, site: Site) -> None:
         known = self.by_id
         self.by_id = {}
+        self.wiring = site.wiring
         for circuit in site.circuits:
             state = known.get(circuit.id) or CircuitState(circuit)
             state.circuit = circuit
@@ -136,11 +139,7 @@ class Circuits:
             return
         if is_new or not was_metered:
             state._seen_mono_ms = meter.good.completed_mono_ms
-            low_ma = high_ma = sure_ma = measured_ma
-            for draw in draws:
-                low_ma -= draw.high_ma
-                high_ma -= draw.low_ma
-                sure_ma -= draw.sure_ma
+            low_ma, high_ma, sure_ma = _beside(draws, measured_ma) if self.wiring is Wiring.STAR else _between(draws, measured_ma)
             limit_ma = circuit.limit_ma
             low_ma = Phases(*(sure_ma[phase] if measured_ma[phase] > limit_ma[phase] else low_ma[phase] for phase in ALL_PHASES))
             # The first estimate after a loss is the pessimistic end of the range.
@@ -168,6 +167,28 @@ class Circuits:
         else:
             state.mode = Mode.SAFE
         state.background_ma = circuit.other_loads_ma
+
+
+def _beside(draws: Sequence[Draw], measured_ma: Phases) -> tuple[Phases, Phases, Phases]:
+    """The least and the most that flows beside vehicles, and the least by what is sure of them."""
+    low_ma = high_ma = sure_ma = measured_ma
+    for draw in draws:
+        low_ma -= draw.high_ma
+        high_ma -= draw.low_ma
+        sure_ma -= draw.sure_ma
+    return low_ma, high_ma, sure_ma
+
+
+def _between(draws: Sequence[Draw], measured_ma: Phases) -> tuple[Phases, Phases, Phases]:
+    """The same between lines. There is least beside vehicles when it is in step with them, and more the further it is from them;
+    which of it is so a meter does not tell. So the estimate keeps what it was, as long as both are possible, and what was once
+    seen without vehicles stays true beside any mixture of them."""
+    low, high, sure = Flow(), Flow(), Flow()
+    for draw in draws:
+        low += Flow.of(draw.low_ma, Wiring.DELTA)
+        high += Flow.of(draw.high_ma, Wiring.DELTA)
+        sure += Flow.of(draw.sure_ma, Wiring.DELTA)
+    return measured_ma - high.most_ma, low.most_beside_ma(measured_ma), measured_ma - sure.most_ma
 
 
 def _is_consumer(meter: MeterState) -> bool:

@@ -77,7 +77,7 @@ class CurtailmentBook:
         held_ma = wanted_ma - limit.commanded_ma
         if held_ma < DRAWING_MA or vehicle.is_satisfied or reason.cause in _NOBODYS:
             return
-        power_w = power_from_current_w(held_ma, site.voltage_mv, len(vehicle.phases))
+        power_w = power_from_current_w(held_ma, site.load_mv(len(vehicle.phases)))
         key = (_day(now.utc_ms, site.timezone), reason.circuit or limit.charger.circuit, reason.cause)
         _add(self._sums, key, power_w * step_ms, step_ms)
         _add(self._totals, (key[1], key[2]), power_w * step_ms, step_ms)

@@ -202,7 +202,7 @@ class DemandBook:
             state = circuits.by_id[circuit.id]
             leftover = Leftover(state.background_ma, reserved[circuit.id], balance)
             allowed = replace(circuit, limit_ma=state.allowed_ma, limit_w=state.allowed_w)
-            found += capacities_of(allowed, leftover, self.site.voltage_mv, margin_percent=margin_percent)
+            found += capacities_of(allowed, leftover, self.site.voltage_mv, self.site.wiring, margin_percent=margin_percent)
         for place, bound in circuits.fences.items():
             found += [Capacity(place, phase, bound.current_ma[phase]) for phase in ALL_PHASES]
             if bound.power_w is not None:

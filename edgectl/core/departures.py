@@ -208,8 +208,3 @@ def _priority(text: str) -> int:
     if not re.fullmatch(r"\d{1,3}", text, re.ASCII) or int(text) > 100:
         raise ValueError(f"{text!r} is not a priority; 0 to 100, larger is served first")
     return int(text)
-
-
-def milliwatts_per_ma(voltage_mv: int, phase_count: int) -> int:
-    """What one milliamp on each phase is."""
-    return voltage_mv * phase_count // 1_000

@@ -24,6 +24,7 @@ from edgectl.core.meters import Meters, MeterState
 from edgectl.core.vehicles import DRAWING_MA, SETTLE_MS, Vehicle
 from edgectl.domain.events import MeterReading
 from edgectl.domain.ids import CircuitId, EvseId, MeterId
+from edgectl.domain.lines import Flow, Wiring
 from edgectl.domain.phases import ALL_PHASES, ZERO, Phase, Phases
 from edgectl.domain.site import Circuit, MeterRole, Site
 from edgectl.domain.time import Instant
@@ -140,7 +141,7 @@ class Doubts:
         found = _export(suspect, circuit, measured_ma, now) or _all_still(suspect, measured_ma, now)
         if state.meter.role is not MeterRole.GUARD:
             return found
-        short = _short(suspect, circuit, reading, measured_ma, told, now)
+        short = _short(suspect, circuit, site.wiring, reading, measured_ma, told, now)
         frozen = _frozen(suspect, reading, below, now)
         return found or short or frozen or _below(suspect, site, circuit, measured_ma, meters, now)
 
@@ -197,10 +198,16 @@ def _all_still(suspect: _Suspect, measured_ma: Phases, now: Instant) -> tuple[Do
 
 
 def _short(
-    suspect: _Suspect, circuit: Circuit, reading: MeterReading, measured_ma: Phases, told: Told, now: Instant
+    suspect: _Suspect,
+    circuit: Circuit,
+    wiring: Wiring,
+    reading: MeterReading,
+    measured_ma: Phases,
+    told: Told,
+    now: Instant,
 ) -> tuple[Doubt, str] | None:
     """It shows less than vehicles draw by reports made just before."""
-    drawn_ma = ZERO
+    drawn = Flow()
     for vehicle, limit in told:
         reported_ms = vehicle.reported_mono_ms
         if vehicle.current_ma is None or reported_ms is None:
@@ -209,7 +216,8 @@ def _short(
         if is_lowered:
             continue  # it may have followed between its report and the reading
         if REPORT_SHOWS_MS <= reading.completed_mono_ms - reported_ms <= REPORT_HOLDS_MS:
-            drawn_ma += vehicle.current_ma
+            drawn += Flow.of(vehicle.current_ma, wiring)
+    drawn_ma = drawn.least_ma if wiring is Wiring.DELTA else drawn.lines_ma
     explained_ma = measured_ma + circuit.generation_ma
     phase = _shortest(drawn_ma, explained_ma)
     if drawn_ma.largest >= SHOWN_MA:
@@ -288,6 +296,8 @@ def _below(
         if current_ma is not None:
             children_ma += current_ma.at_least(ZERO)
             names.append(str(child.id))
+    if site.wiring is Wiring.DELTA:  # where they feed different pairs of lines, they are 60 degrees apart at most
+        children_ma = children_ma.map(lambda current_ma: current_ma * 866 // 1_000)
     phase = _shortest(children_ma, measured_ma + circuit.generation_ma)
     if phase is None:
         suspect.below_since_mono_ms = None

@@ -135,7 +135,8 @@ class _Draft:
         self._energy: list[int] = []
 
     def add(self, job: Job, stand: Stand, uses: Sequence[tuple[int, int]]) -> None:
-        worth = float(len(job.claim.phases) * (1 + max(0, job.priority)))
+        power = len(job.claim.phases) * job.claim.power_permille / PERMILLE
+        worth = power * (1 + max(0, job.priority))
         worth *= DONE_PART if stand.is_done else 1 + WAITED_PART * min(1.0, stand.owed_ma_s / WAITED_MA_S)
         can_charge = job.max_ma >= job.claim.min_ma and (stand.is_running or stand.may_start)
         first = len(self._columns)

@@ -196,7 +196,7 @@ class Orders:
         if charger.kind is PowerKind.DC:
             return self.site.power_w(charger, limit_ma)
         phase_count = len(vehicle.phases) if vehicle.has_shown_phases else 1
-        return power_from_current_w(limit_ma, self.site.voltage_mv, phase_count)
+        return power_from_current_w(limit_ma, self.site.load_mv(phase_count))
 
     # --- drills -------------------------------------------------------------------------------------------------------
 

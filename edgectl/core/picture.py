@@ -18,6 +18,7 @@ from edgectl.core.turns import Turn
 from edgectl.core.vehicles import Vehicle
 from edgectl.domain.events import ConnectorStatus, Quality
 from edgectl.domain.ids import ChargerId, CircuitId, EvseId
+from edgectl.domain.lines import Flow
 from edgectl.domain.phases import ZERO, Phases
 from edgectl.domain.reasons import Authority, Cause, Input, Reason
 from edgectl.domain.records import Session
@@ -102,19 +103,21 @@ def draw_circuits(balancing: Balancing, now: Instant) -> tuple[CircuitView, ...]
 
 def _sums(balancing: Balancing, now: Instant) -> tuple[dict[CircuitId, Phases], dict[CircuitId, Phases]]:
     """Per circuit: what the vehicles below were told, and the worst they may draw (silent chargers included)."""
-    commanded = dict.fromkeys(balancing.circuits.by_id, ZERO)
-    worst = {circuit: balancing.reserved.get(circuit, ZERO) for circuit in balancing.circuits.by_id}
+    commanded = dict.fromkeys(balancing.circuits.by_id, Flow())
+    worst = {circuit: Flow(balancing.reserved.get(circuit, ZERO)) for circuit in balancing.circuits.by_id}
+    wiring = balancing.site.wiring
     for evse, vehicle in balancing.vehicles.items():
         state = balancing.chargers.by_id[evse.charger]
         limit = balancing.limits[evse]
         if not is_commandable(state, now):
             continue  # counted among the silent
-        told_ma = Phases.on(vehicle.phases, limit.commanded_ma)
-        worst_ma = Phases.on(vehicle.phases, limit.worst_ma(now, None))
+        told = Flow.of(Phases.on(vehicle.phases, limit.commanded_ma), wiring)
+        at_worst = Flow.of(Phases.on(vehicle.phases, limit.worst_ma(now, None)), wiring)
         for circuit in balancing.book.paths[state.charger.circuit]:
-            commanded[circuit] += told_ma
-            worst[circuit] += worst_ma
-    return commanded, worst
+            commanded[circuit] += told
+            worst[circuit] += at_worst
+    most_ma = {circuit: flow.most_ma for circuit, flow in commanded.items()}
+    return most_ma, {circuit: flow.most_ma for circuit, flow in worst.items()}
 
 
 def _circuit(state: CircuitState, commanded_ma: Phases, worst_ma: Phases, silent_ma: Phases, now: Instant) -> CircuitView:
@@ -252,7 +255,7 @@ def _turn_since_utc_ms(turn: Turn, session: Session, now: Instant) -> UtcMillis:
 
 
 def _owed_wh(turn: Turn, vehicle: Vehicle, site: Site) -> WattHours:
-    return turn.owed_ma_s * site.voltage_mv * len(vehicle.phases) // 3_600_000_000
+    return turn.owed_ma_s * site.load_mv(len(vehicle.phases)) // 3_600_000_000
 
 
 def _target(evse: EvseId, balancing: Balancing, session: Session | None) -> TargetView | None:

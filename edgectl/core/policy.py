@@ -10,14 +10,15 @@ from dataclasses import dataclass, replace
 
 from edgectl.core import foresight
 from edgectl.core.allocation import PERMILLE, Capacity, Claim, counts_in
-from edgectl.core.departures import GUARD_MS, Outlook, milliwatts_per_ma, outlook
+from edgectl.core.departures import GUARD_MS, Outlook, outlook
 from edgectl.core.foresight import Question, Stand
 from edgectl.core.lookahead import Job, Plan, plan
 from edgectl.core.turns import Turns
 from edgectl.domain.ids import CircuitId, EvseId
+from edgectl.domain.lines import Wiring
 from edgectl.domain.phases import Phase
 from edgectl.domain.site import Balancing, PowerKind, Priorities, Site, Strategy
-from edgectl.domain.units import MilliAmps, Millis, MilliVolts, WattHours
+from edgectl.domain.units import MilliAmps, Millis, WattHours
 
 WEIGHT_MAX = 100
 NEED_PART_MA: MilliAmps = 330
@@ -83,7 +84,7 @@ def claim_all(
     reach = Reach(capacities)
     short = ahead.short if ahead is not None else frozenset[EvseId]()
     for wish in wishes:
-        claim = _bare(wish, voltages_permille)
+        claim = _bare(wish, site.wiring, voltages_permille)
         max_ma = wish.max_ma
         if not wish.keeps_going and not wish.is_first and turns.is_resting(wish.evse, mono_ms):
             resting.add(wish.evse)
@@ -120,9 +121,10 @@ def _must_wait(wish: Wish, ahead: Plan) -> bool:
     return wish.evse in ahead.waiting or wish.evse not in ahead.need_ma
 
 
-def _bare(wish: Wish, voltages_permille: tuple[int, int]) -> Claim:
+def _bare(wish: Wish, wiring: Wiring, voltages_permille: tuple[int, int]) -> Claim:
     low, high = voltages_permille
     is_dc = wish.kind is PowerKind.DC
+    power_permille = _stepped(high) if not is_dc and high > PERMILLE else PERMILLE
     return Claim(
         evse=wish.evse,
         circuits=wish.circuits,
@@ -133,7 +135,7 @@ def _bare(wish: Wish, voltages_permille: tuple[int, int]) -> Claim:
         steps_ma=wish.steps_ma,
         # A DC charger holds its power, so at low voltage its current rises; an AC one its current, so at high voltage its power.
         current_permille=_stepped(-(-PERMILLE * PERMILLE // low)) if is_dc and low < PERMILLE else PERMILLE,
-        power_permille=_stepped(high) if not is_dc and high > PERMILLE else PERMILLE,
+        power_permille=wiring.power_permille(power_permille, len(wish.phases)),
     )
 
 
@@ -145,7 +147,7 @@ def _outlook(wish: Wish, claim: Claim, reach: Reach, site: Site) -> Outlook | No
     if wish.remaining_wh is None or wish.left_ms is None or wish.is_satisfied:
         return None
     reach_ma = min(wish.max_ma, reach.alone_ma(claim))
-    return outlook(wish.remaining_wh, wish.left_ms, reach_ma, milliwatts_per_ma(site.voltage_mv, len(wish.phases)))
+    return outlook(wish.remaining_wh, wish.left_ms, reach_ma, site.load_mv(len(wish.phases)) // 1_000)
 
 
 def _is_strict(balancing: Balancing) -> bool:
@@ -212,19 +214,17 @@ class Reach:
         return min(found, default=claim.max_ma)
 
 
-def _charge_ma_s(energy_wh: WattHours, wish: Wish, voltage_mv: MilliVolts) -> int:
+def _charge_ma_s(energy_wh: WattHours, wish: Wish, site: Site) -> int:
     """What ``energy_wh`` is on each of its phases."""
-    return energy_wh * 3_600_000 // milliwatts_per_ma(voltage_mv, len(wish.phases))
+    return energy_wh * 3_600_000 // (site.load_mv(len(wish.phases)) // 1_000)
 
 
-def look_ahead(
-    wishes: Sequence[Wish], claims: Mapping[EvseId, Claim], capacities: Sequence[Capacity], voltage_mv: MilliVolts
-) -> Plan | None:
+def look_ahead(wishes: Sequence[Wish], claims: Mapping[EvseId, Claim], capacities: Sequence[Capacity], site: Site) -> Plan | None:
     """The plan for those with a target; None when there is none to make, or too much work."""
     jobs = [
         Job(
             claims[wish.evse],
-            _charge_ma_s(wish.remaining_wh, wish, voltage_mv),
+            _charge_ma_s(wish.remaining_wh, wish, site),
             wish.left_ms,
             wish.max_ma,
             wish.priority,
@@ -247,7 +247,7 @@ def foresee(
     wishes: Sequence[Wish],
     claims: Mapping[EvseId, Claim],
     capacities: Sequence[Capacity],
-    voltage_mv: MilliVolts,
+    site: Site,
     turns: Turns,
     mono_ms: Millis,
 ) -> Question | None:
@@ -270,12 +270,12 @@ def foresee(
             may_start=wish.keeps_going or wish.is_first or not turns.is_resting(wish.evse, mono_ms),
             owed_ma_s=turns.owed_ma_s(wish.evse),
             is_done=is_done,
-            target_ma_s=None if wish.target_wh is None else _charge_ma_s(wish.target_wh, wish, voltage_mv),
+            target_ma_s=None if wish.target_wh is None else _charge_ma_s(wish.target_wh, wish, site),
         )
         if is_done:
             left_ms, charge_ma_s = DONE_MS, claim.min_ma * DONE_MS // 1_000
         else:
             left_ms = max(wish.left_ms - GUARD_MS, wish.left_ms // 2)
-            charge_ma_s = _charge_ma_s(wish.remaining_wh, wish, voltage_mv)
+            charge_ma_s = _charge_ma_s(wish.remaining_wh, wish, site)
         jobs.append((Job(claim, charge_ma_s, left_ms, wish.max_ma, wish.priority), stand))
     return foresight.ask(jobs, capacities)

@@ -20,9 +20,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from edgectl.core.allocation import Capacity, Claim, allocate
+from edgectl.core.allocation import PERMILLE, Capacity, Claim, allocate
 from edgectl.core.limits import LEASE_GRACE_MS
+from edgectl.core.room import room_of_line
 from edgectl.domain.ids import ChargerId, CircuitId, EvseId
+from edgectl.domain.lines import Flow
 from edgectl.domain.phases import ALL_PHASES, ZERO, Phase, Phases
 from edgectl.domain.protection import Protection
 from edgectl.domain.site import Charger, Circuit, MeterLoss, PowerKind, Site
@@ -146,7 +148,7 @@ def prove(site: Site) -> ProofReport:
     for charger in site.chargers:
         for circuit in site.path(charger.circuit):
             below[circuit.id].append(charger)
-    rows = tuple(row for circuit in site.circuits for row in _rows(circuit, below[circuit.id]))
+    rows = tuple(row for circuit in site.circuits for row in _rows(site, circuit, below[circuit.id]))
     modes = tuple(
         CircuitMode(
             circuit.id, "metered" if circuit.meter is not None else "static", circuit.on_meter_loss if circuit.meter else None
@@ -179,8 +181,8 @@ def live(site: Site, unbound_ma: Mapping[ChargerId, MilliAmps]) -> tuple[Case, .
     return tuple(case for case in found if case.failure is not Failure.LEASES and (case.name, case.circuit) not in assumed)
 
 
-def _rows(circuit: Circuit, chargers: list[Charger]) -> list[ProofRow]:
-    fallbacks_ma = _sum(chargers, lambda charger: charger.fallback_ma)
+def _rows(site: Site, circuit: Circuit, chargers: list[Charger]) -> list[ProofRow]:
+    fallbacks_ma = _sum(site, chargers, lambda charger: charger.fallback_ma).most_ma
     counts = sum((Phases.on(charger.phases, charger.evse_count) for charger in chargers), start=ZERO)
     return [
         ProofRow(circuit.id, phase, circuit.limit_ma[phase], fallbacks_ma[phase], circuit.other_loads_ma[phase], counts[phase])
@@ -189,35 +191,38 @@ def _rows(circuit: Circuit, chargers: list[Charger]) -> list[ProofRow]:
 
 
 def _cases(site: Site, circuit: Circuit, chargers: list[Charger]) -> list[Case]:
-    fallbacks_ma = _sum(chargers, lambda charger: charger.fallback_ma)
-    floors_ma = _sum(chargers, floor_ma)
-    cases = [_case(site, Failure.FALLBACKS, circuit.id, circuit, fallbacks_ma, ZERO)]
+    fallbacks = _sum(site, chargers, lambda charger: charger.fallback_ma)
+    floors = _sum(site, chargers, floor_ma)
+    cases = [_case(site, Failure.FALLBACKS, circuit.id, circuit, fallbacks, Flow())]
     if circuit.meter is not None:
         is_stopped = circuit.on_meter_loss is MeterLoss.STOP
-        lost_ma = floors_ma if is_stopped else fallbacks_ma
-        cases.append(_case(site, Failure.METER, circuit.meter, circuit, lost_ma, ZERO))
+        lost = floors if is_stopped else fallbacks
+        cases.append(_case(site, Failure.METER, circuit.meter, circuit, lost, Flow()))
         cases.append(_leases(site, circuit))
     for charger in chargers:
-        others_ma = floors_ma - _of(charger, floor_ma(charger))
-        cases.append(_case(site, Failure.SILENT, charger.id, circuit, _of(charger, charger.fallback_ma), others_ma))
-        cases.append(_case(site, Failure.IGNORES, charger.id, circuit, _of(charger, charger.max_ma), others_ma))
+        others = floors - _of(site, charger, floor_ma(charger))
+        cases.append(_case(site, Failure.SILENT, charger.id, circuit, _of(site, charger, charger.fallback_ma), others))
+        cases.append(_case(site, Failure.IGNORES, charger.id, circuit, _of(site, charger, charger.max_ma), others))
     return cases
 
 
-def _case(site: Site, failure: Failure, subject: str, circuit: Circuit, failed_ma: Phases, told_ma: Phases) -> Case:
+def _case(site: Site, failure: Failure, subject: str, circuit: Circuit, failed: Flow, told: Flow) -> Case:
+    # Between lines two parts make less than their sum, so those that do as told count with what they add.
+    failed_ma = failed.most_ma
+    told_ma = (failed + told).most_ma - failed_ma
     other_ma, limit_ma = circuit.other_loads_ma, circuit.limit_ma
     worst = max(ALL_PHASES, key=lambda phase: failed_ma[phase] + told_ma[phase] + other_ma[phase] - limit_ma[phase])
     case = Case(failure, subject, circuit.id, worst, failed_ma[worst], told_ma[worst], other_ma[worst], limit_ma[worst])
     if circuit.limit_w is None:
         return case
     total_ma = circuit.limit_w * 1_000_000 // site.voltage_mv
-    power = Case(failure, subject, circuit.id, None, failed_ma.total, told_ma.total, other_ma.total, total_ma, site.voltage_mv)
+    power = Case(failure, subject, circuit.id, None, failed.power_ma, told.power_ma, other_ma.total, total_ma, site.voltage_mv)
     return max(case, power, key=lambda one: one.excess_ma)
 
 
 def _leases(site: Site, circuit: Circuit) -> Case:
     """At the last moment other loads drew nothing, so all there was had been shared out; then they rise to their most."""
-    case = _case(site, Failure.LEASES, circuit.id, replace(circuit, limit_w=None), _shared_ma(site, circuit), ZERO)
+    case = _case(site, Failure.LEASES, circuit.id, replace(circuit, limit_w=None), Flow(_shared_ma(site, circuit)), Flow())
     return replace(case, lasts_ms=site.balancing.lease_ms + LEASE_GRACE_MS, protection=circuit.protected_by)
 
 
@@ -273,8 +278,8 @@ def unbalanced_ma(charger: Charger, current_ma: MilliAmps, one: Phase, other: Ph
 
 def _shared_ma(site: Site, circuit: Circuit) -> Phases:
     """The most that chargers behind a circuit can have been given: what they take, and what the circuits between let through."""
-    own_ma = _sum([charger for charger in site.chargers if charger.circuit == circuit.id], lambda charger: charger.max_ma)
-    wanted_ma = sum((_shared_ma(site, child) for child in site.circuits if child.fed_by == circuit.id), start=own_ma)
+    own = _sum(site, [charger for charger in site.chargers if charger.circuit == circuit.id], lambda charger: charger.max_ma)
+    wanted_ma = sum((_shared_ma(site, child) for child in site.circuits if child.fed_by == circuit.id), start=own.most_ma)
     kept_ma = Phases.uniform(circuit.margin_ma) + (ZERO if circuit.meter is not None else circuit.other_loads_ma)
     return wanted_ma.at_most(circuit.limit_ma - kept_ma).at_least(ZERO)
 
@@ -284,13 +289,13 @@ def floor_ma(charger: Charger) -> MilliAmps:
     return 0 if dict(charger.own_quirks).get("can_pause", True) else charger.min_ma
 
 
-def _of(charger: Charger, current_ma: MilliAmps) -> Phases:
+def _of(site: Site, charger: Charger, current_ma: MilliAmps) -> Flow:
     """All its EVSEs at this current."""
-    return Phases.on(charger.phases, current_ma * charger.evse_count)
+    return Flow.of(Phases.on(charger.phases, current_ma * charger.evse_count), site.wiring)
 
 
-def _sum(chargers: list[Charger], current_of: Callable[[Charger], MilliAmps]) -> Phases:
-    return sum((_of(charger, current_of(charger)) for charger in chargers), start=ZERO)
+def _sum(site: Site, chargers: list[Charger], current_of: Callable[[Charger], MilliAmps]) -> Flow:
+    return sum((_of(site, charger, current_of(charger)) for charger in chargers), start=Flow())
 
 
 def _proposals(site: Site) -> tuple[tuple[ChargerId, MilliAmps], ...]:
@@ -303,15 +308,19 @@ def _proposals(site: Site) -> tuple[tuple[ChargerId, MilliAmps], ...]:
             charger.min_ma,
             max(charger.min_ma, charger.fallback_ma),
             (0,),
+            power_permille=site.wiring.power_permille(PERMILLE, len(charger.phases)),
         )
         for charger in site.chargers
         for evse in charger.evses
         if charger.fallback_ma > 0
     ]
     room = [
-        Capacity(circuit.id, phase, max(0, circuit.limit_ma[phase] - circuit.other_loads_ma[phase]))
+        capacity
         for circuit in site.circuits
         for phase in ALL_PHASES
+        for capacity in room_of_line(
+            circuit.id, phase, max(0, circuit.limit_ma[phase] - circuit.other_loads_ma[phase]), site.wiring
+        )
     ]
     room += [
         Capacity(circuit.id, None, max(0, circuit.limit_w * 1_000_000 // site.voltage_mv - circuit.other_loads_ma.total))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from edgectl.core.allocation import PERMILLE, Capacity, Claim, counts_in
 from edgectl.domain.ids import CircuitId, EvseId
+from edgectl.domain.lines import Wiring
 from edgectl.domain.phases import ALL_PHASES, ZERO, Phase, Phases
 from edgectl.domain.reasons import Cause
 from edgectl.domain.site import Circuit
@@ -24,7 +25,19 @@ class Leftover:
     """By phase and the one it is compared with: what may flow more on the first because vehicles draw on the second."""
 
 
-def capacities_of(circuit: Circuit, leftover: Leftover, voltage_mv: MilliVolts, *, margin_percent: int = 100) -> list[Capacity]:
+def room_of_line(
+    circuit: CircuitId, phase: Phase, available_ma: MilliAmps, wiring: Wiring, *, is_soft: bool = False
+) -> list[Capacity]:
+    """What keeps one line within ``available_ma``."""
+    if wiring is Wiring.STAR:
+        return [Capacity(circuit, phase, available_ma, is_soft=is_soft)]
+    others = (other for other in ALL_PHASES if other is not phase)
+    return [Capacity(circuit, phase, available_ma, light=other, is_soft=is_soft) for other in others]
+
+
+def capacities_of(
+    circuit: Circuit, leftover: Leftover, voltage_mv: MilliVolts, wiring: Wiring = Wiring.STAR, *, margin_percent: int = 100
+) -> list[Capacity]:
     """What a circuit can give. ``margin_percent`` of the configured margin is kept free.
 
     The imbalance limit counts each vehicle on one or two phases as if all those on the other phases drew nothing, but for
@@ -33,7 +46,9 @@ def capacities_of(circuit: Circuit, leftover: Leftover, voltage_mv: MilliVolts, 
     margin_ma = circuit.margin_ma * margin_percent // 100
     used_ma = leftover.background_ma + leftover.reserved_ma
     free_ma = circuit.limit_ma - used_ma
-    found = [Capacity(circuit.id, phase, free_ma[phase] - margin_ma) for phase in ALL_PHASES]
+    found: list[Capacity] = []
+    for phase in ALL_PHASES:
+        found += room_of_line(circuit.id, phase, free_ma[phase] - margin_ma, wiring)
     if circuit.limit_w is not None:
         found.append(Capacity(circuit.id, None, circuit.limit_w * 1_000_000 // voltage_mv - used_ma.total - margin_ma))
     if circuit.imbalance_ma is not None:
@@ -46,7 +61,8 @@ def capacities_of(circuit: Circuit, leftover: Leftover, voltage_mv: MilliVolts, 
         ]
     if circuit.soft_limit_ma is not None:
         soft_ma = circuit.soft_limit_ma - used_ma
-        found += [Capacity(circuit.id, phase, soft_ma[phase], is_soft=True) for phase in ALL_PHASES]
+        for phase in ALL_PHASES:
+            found += room_of_line(circuit.id, phase, soft_ma[phase], wiring, is_soft=True)
     if circuit.soft_limit_w is not None:
         left_ma = circuit.soft_limit_w * 1_000_000 // voltage_mv - used_ma.total
         found.append(Capacity(circuit.id, None, left_ma, is_soft=True))

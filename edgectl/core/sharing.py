@@ -27,7 +27,7 @@ from edgectl.domain.phases import ALL_PHASES, ZERO, Phase, Phases
 from edgectl.domain.programme import Programme
 from edgectl.domain.reasons import Cause
 from edgectl.domain.site import Charger, Site, Strategy
-from edgectl.domain.units import MilliAmps, Millis, WattHours, Watts
+from edgectl.domain.units import MilliAmps, Millis, WattHours, Watts, power_from_current_w
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +130,16 @@ def share_out(
     for circuit in site.circuits:
         background_ma = loads.get(circuit.id, circuit.other_loads_ma)
         balance = _balance(circuit.id, wishes, plugged) if circuit.imbalance_ma is not None else None
-        capacities += capacities_of(circuit, Leftover(background_ma, ZERO, balance), site.voltage_mv)
+        capacities += capacities_of(circuit, Leftover(background_ma, ZERO, balance), site.voltage_mv, site.wiring)
 
     plan, planned_ms = (before.plan, before.planned_ms) if before is not None and is_same else (None, None)
     if site.balancing.strategy is Strategy.DEPARTURE and (planned_ms is None or now_ms - planned_ms >= EVERY_MS):
         bare = claim_all(wishes, capacities, site, turns, None, voltages_permille, now_ms).claims
-        question = foresee(wishes, bare, capacities, site.voltage_mv, turns, now_ms) if solve is not None else None
+        question = foresee(wishes, bare, capacities, site, turns, now_ms) if solve is not None else None
         if question is not None and solve is not None:
             plan = question.read(solve(question.programme))
         else:
-            plan = look_ahead(wishes, bare, capacities, site.voltage_mv)
+            plan = look_ahead(wishes, bare, capacities, site)
         planned_ms = now_ms
     claimed = claim_all(wishes, capacities, site, turns, plan, voltages_permille, now_ms)
     shares = allocate(claimed.claims.values(), capacities)
@@ -157,7 +157,7 @@ def share_out(
         limits[vehicle.evse] = Limit(
             evse=vehicle.evse,
             current_ma=share.limit_ma,
-            power_w=share.limit_ma * site.voltage_mv * len(wish.phases) // 1_000_000,
+            power_w=power_from_current_w(share.limit_ma, site.load_mv(len(wish.phases))),
             cause=_cause(share, wish, charger, is_resting=wish.evse in claimed.resting),
             circuit=share.binding.circuit if share.binding else None,
             phase=share.binding.phase if share.binding else None,

@@ -7,10 +7,11 @@ from enum import Enum, auto
 
 from edgectl.domain.events import ConnectorStatus, Sample
 from edgectl.domain.ids import EvseId
+from edgectl.domain.lines import Wiring
 from edgectl.domain.phases import ZERO, Phase, Phases
 from edgectl.domain.site import Charger
 from edgectl.domain.time import Instant
-from edgectl.domain.units import MilliAmps, Millis, MilliVolts, Watts
+from edgectl.domain.units import MilliAmps, Millis, MilliVolts, Watts, current_from_power_ma
 
 REPORT_MAX_AGE_MS: Millis = 180_000
 """Some chargers report once a minute at best; three such reports missing is silence."""
@@ -81,16 +82,16 @@ class Vehicle:
     def __post_init__(self) -> None:
         self.phases = self.charger.phases
 
-    def report(self, sample: Sample, voltage_mv: MilliVolts, now: Instant) -> None:
+    def report(self, sample: Sample, voltage_mv: MilliVolts, now: Instant, wiring: Wiring = Wiring.STAR) -> None:
         """Take in one sample: currents on the charger's own phases, mapped to the site's."""
         if sample.soc_percent is not None:
             self.soc_percent = sample.soc_percent
         if sample.power_w is not None:
             self.power_w = sample.power_w
-        told_ma = self._told_ma(sample)
+        told_ma = self._told_ma(sample, wiring)
         leaves_out = told_ma is not None and self._leaves_out(told_ma, sample.power_w, voltage_mv)
         if told_ma is None:
-            current_ma = self._assumed_ma(sample, voltage_mv)
+            current_ma = self._assumed_ma(sample, voltage_mv, wiring)
         else:
             current_ma = Phases.on(self.charger.phases, told_ma.largest) if leaves_out else told_ma
         if current_ma is None:
@@ -102,20 +103,23 @@ class Vehicle:
         elif told_ma is not None:
             self._learn_phases(told_ma)
 
-    def _told_ma(self, sample: Sample) -> Phases | None:
-        """The currents it tells by phase, on the site's phases."""
+    def _told_ma(self, sample: Sample, wiring: Wiring) -> Phases | None:
+        """The currents it tells by phase, on the site's phases. Between lines none flows on one alone: some chargers tell the
+        first of two."""
         if sample.current_ma is None:
             return None
         values = list(ZERO)
         for own, site_phase in enumerate(self.charger.phases):
             values[site_phase] = max(0, sample.current_ma[own])
+        if wiring is Wiring.DELTA and sum(value >= DRAWING_MA for value in values) == 1:
+            return Phases.on(self.charger.phases, max(values))
         return Phases(*values)
 
-    def _assumed_ma(self, sample: Sample, voltage_mv: MilliVolts) -> Phases | None:
+    def _assumed_ma(self, sample: Sample, voltage_mv: MilliVolts, wiring: Wiring) -> Phases | None:
         """A current without a phase is taken to flow on every phase the vehicle may use: the worst case for each conductor."""
         single_ma = sample.current_single_ma
         if single_ma is None and sample.power_w is not None:
-            single_ma = sample.power_w * 1_000_000 // (voltage_mv * len(self.phases))
+            single_ma = current_from_power_ma(sample.power_w, wiring.load_mv(voltage_mv, len(self.phases)))
         return None if single_ma is None else Phases.on(self.phases, max(0, single_ma))
 
     def _leaves_out(self, told_ma: Phases, power_w: Watts | None, voltage_mv: MilliVolts) -> bool:

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from edgectl.domain.external import ExternalInput
 from edgectl.domain.ids import ChargerId, CircuitId, EvseId, IdToken, MeterId, SiteId
+from edgectl.domain.lines import Wiring
 from edgectl.domain.phases import ALL_PHASES, ZERO, Phase, Phases
 from edgectl.domain.protection import Curve, Protection
 from edgectl.domain.quirks import QuirkValue
@@ -234,6 +235,8 @@ class Site:
     location: Location | None = None
     timezone: str = "UTC"
     voltage_mv: MilliVolts = 230_000
+    """Nominal, phase to neutral; also where there is no neutral."""
+    wiring: Wiring = Wiring.STAR
     currency: str = "EUR"
     pricing: Pricing = field(default_factory=Pricing)
     signature_keys: tuple[tuple[str, str], ...] = ()
@@ -265,4 +268,8 @@ class Site:
 
     def power_w(self, charger: Charger, current_ma: MilliAmps) -> Watts:
         """What ``current_ma`` per phase means for this charger, at the site's nominal voltage, rounded down."""
-        return power_from_current_w(current_ma, self.voltage_mv, len(charger.phases))
+        return power_from_current_w(current_ma, self.load_mv(len(charger.phases)))
+
+    def load_mv(self, phase_count: int) -> MilliVolts:
+        """What makes the power of a load on so many phases of its current, nominally."""
+        return self.wiring.load_mv(self.voltage_mv, phase_count)

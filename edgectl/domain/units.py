@@ -20,11 +20,11 @@ UtcMillis: TypeAlias = int
 SUFFIXES = ("_ma", "_mv", "_w", "_wh", "_ms", "_percent", "_count", "_number", "_permille", "_mas", "_bytes", "_days")
 
 
-def current_from_power_ma(power_w: Watts, voltage_mv: MilliVolts, phase_count: int = 3) -> MilliAmps:
-    """The current per phase of a balanced load, rounded down."""
-    return power_w * 1_000_000 // (voltage_mv * phase_count)
+def current_from_power_ma(power_w: Watts, load_mv: MilliVolts) -> MilliAmps:
+    """The current per phase of a balanced load, rounded down. ``load_mv``: of all its phases, see ``lines.Wiring``."""
+    return power_w * 1_000_000 // load_mv
 
 
-def power_from_current_w(current_ma: MilliAmps, voltage_mv: MilliVolts, phase_count: int = 3) -> Watts:
+def power_from_current_w(current_ma: MilliAmps, load_mv: MilliVolts) -> Watts:
     """The power of a balanced load that draws ``current_ma`` on each of its phases, rounded down."""
-    return current_ma * voltage_mv * phase_count // 1_000_000
+    return current_ma * load_mv // 1_000_000

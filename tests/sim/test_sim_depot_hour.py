@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from edgectl.domain.lines import Wiring
 from hwsim.world.site import SiteOptions, run_site
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,5 +66,16 @@ def test_another_seed_is_another_depot() -> None:
 def test_promises_hold_while_things_go_wrong(seed: int) -> None:
     report = run_site(SiteOptions(seed=seed, hours=2.0, faults=True))
     assert report.broken == [], f"replay with python -m hwsim world --seed {seed} --hours 2 --faults"
+    assert report.fault_counts
+    assert report.records_received == report.sessions_started
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_promises_hold_between_lines_while_things_go_wrong(seed: int) -> None:
+    """What flows and what the meter shows are phasors here; the daemon and the judge know of no angle but their own."""
+    report = run_site(SiteOptions(seed=seed, hours=1.0, grid_a=65.0, hall_a=33.0, faults=True, wiring=Wiring.DELTA))
+    assert report.broken == []
     assert report.fault_counts
     assert report.records_received == report.sessions_started

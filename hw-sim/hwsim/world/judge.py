@@ -22,6 +22,7 @@ from edgectl.domain.events import (
 from edgectl.domain.phases import ALL_PHASES, Phase, Phases
 from edgectl.domain.time import Instant
 from hwsim.models.breaker import Breaker
+from hwsim.models.depot import together_a
 from hwsim.world.faults import Excuse, Fault
 from hwsim.world.proven import Afflictions, Proven
 
@@ -200,9 +201,9 @@ class Judge:
             below = [s for s in world.depot.circuits[circuit.id].stations if s.identity in able]
             if circuit.fed_by is None:
                 below = [s for s in world.stations if s.identity in able]
-            worst_ma = circuit.background_ma + circuit.silent_ma
-            for station in below:
-                worst_ma += Phases.on(_loaded(station), self._proven.worst_ma(station.identity, now))
+            loads_ma = [Phases.on(_loaded(station), self._proven.worst_ma(station.identity, now)) for station in below]
+            told_ma = together_a([(ma.l1, ma.l2, ma.l3) for ma in loads_ma], is_delta=world.options.is_delta)
+            worst_ma = circuit.background_ma + circuit.silent_ma + Phases(*(round(ma) for ma in told_ma))
             over = [phase for phase in ALL_PHASES if worst_ma[phase] > circuit.allowed_ma[phase]]
             for order in raised:
                 station = world.station(order.evse.charger)

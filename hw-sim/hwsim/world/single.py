@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hwsim.models.car import Car
 from hwsim.world.faults import CATALOGUE, Excuse, Fault, inflict
@@ -65,7 +65,7 @@ class Outcome:
         )
 
 
-def run_single(name: str, *, lasts_s: float | None = None, seed: int = 1) -> Outcome:
+def run_single(name: str, *, lasts_s: float | None = None, seed: int = 1, site: SiteOptions = SITE) -> Outcome:
     """Play one fault of the catalogue alone, and hold it to the bounds of a single fault."""
     kind = CATALOGUE[name]
     outcome = Outcome(name, Report(seed))
@@ -92,7 +92,7 @@ def run_single(name: str, *, lasts_s: float | None = None, seed: int = 1) -> Out
         await asyncio.sleep(20)
         drivers.cancel()
 
-    outcome.report = run_site(SiteOptions(**{**SITE.__dict__, "seed": seed}), story)
+    outcome.report = run_site(replace(site, seed=seed), story)
     _hold(outcome)
     return outcome
 

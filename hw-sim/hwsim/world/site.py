@@ -18,6 +18,7 @@ from pathlib import Path
 from edgectl.app import Daemon, Parts, prove
 from edgectl.core.proof import Failure
 from edgectl.domain.ids import ChargerId, CircuitId, IdToken, MeterId, SiteId
+from edgectl.domain.lines import Wiring
 from edgectl.domain.phases import Phase, Phases
 from edgectl.domain.settings import Listener, MqttSettings, OcppSettings, Settings
 from edgectl.domain.site import Charger, Circuit, Meter, Site, Token
@@ -44,6 +45,8 @@ IDLE_STEP_S = 2.0
 HEALED_AFTER_S = 120.0
 """After the last fault has ended everybody has so long to be back: two attempts to connect, a boot, a lease."""
 MARGIN_A = 2.0
+BETWEEN: tuple[tuple[int, ...], ...] = ((0, 1), (1, 2), (2, 0), (0, 1, 2))
+"""How chargers of a site between lines are wired, one after the other."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,12 @@ class SiteOptions:
     """How long before the end everything is healthy again."""
     meter_delay_s: float = 0.3
     meter_period_s: float = 1.0
+    wiring: Wiring = Wiring.STAR
+    """``DELTA``: most chargers are between two lines, and every meter shows what the lines carry."""
+
+    @property
+    def is_delta(self) -> bool:
+        return self.wiring is Wiring.DELTA
 
 
 Story = Callable[["World"], Awaitable[None]]
@@ -126,14 +135,14 @@ class World:
         self.building = Building(rng, base_a=options.base_a, machine_a=options.machine_a, machine_count=options.machine_count)
         grid = CircuitModel(GRID, (options.grid_a,) * 3, building=self.building)
         hall = CircuitModel(HALL, (options.hall_a,) * 3, fed_by=GRID)
-        self.depot = Depot([grid, hall])
+        self.depot = Depot([grid, hall], is_delta=options.is_delta)
         self.stations: list[Station] = []
         for number in range(options.charger_count):
             station = make_station(
                 version_at(number),
                 f"CP-{number + 1:02}",
                 random.Random(rng.random()),
-                wiring=rng.choice([(0, 1, 2), (1, 2, 0), (2, 0, 1)]),
+                wiring=BETWEEN[number % len(BETWEEN)] if options.is_delta else rng.choice([(0, 1, 2), (1, 2, 0), (2, 0, 1)]),
                 wall_offset_s=self.clock.offset_ms / 1000 + rng.uniform(-2, 2),
                 known_tokens=frozenset(TOKENS),
             )
@@ -168,7 +177,10 @@ class World:
                 if evse.car is None:
                     if comes_at_s <= now_s < end_s - 120:
                         comes_at_s = now_s + rng.expovariate(1 / 300)
-                        station.plug(evse.number, random_car(rng, now_s, stay_s=(300, 2400)), now_s)
+                        car = random_car(rng, now_s, stay_s=(300, 2400))
+                        if self.options.is_delta:
+                            car.phase_count = max(2, car.phase_count)
+                        station.plug(evse.number, car, now_s)
                 elif now_s >= evse.car.leaves_at_s or now_s >= end_s - 90:
                     station.unplug(evse.number, now_s)
                     comes_at_s = now_s + rng.expovariate(1 / 300)
@@ -202,6 +214,7 @@ class World:
             chargers=chargers,
             meters=(Meter(MeterId("main")),),
             tokens=tuple(Token(IdToken(token)) for token in TOKENS),
+            wiring=options.wiring,
         )
         source = self.folder / "site.yaml"
         source.write_text("site: {id: Not A Valid Id}\nchargers: 7\n")  # what a reload finds

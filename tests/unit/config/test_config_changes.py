@@ -44,6 +44,8 @@ def settings_of(folder: Path, text: str = BASE, tokens: str = TOKENS) -> Setting
 CASES = [
     ("limit: 125 A}\n  hall-b", "limit: 100 A}\n  hall-b", ["circuit hall-a: limit 125 A -> 100 A"]),
     ("limit: 250 A", "limit: {L1: 250 A, L2: 250 A, L3: 200 A}", ["circuit grid: limit 250 A -> {L1: 250 A, L2: 250 A, L3: 200 A}"]),
+    ("name: North", "name: North, wiring: delta", ["site: wiring star -> delta"]),
+    ("name: North", "name: North, wiring: delta, voltage: 208 V", ["site: voltage 230 V -> 208 V", "site: wiring star -> delta"]),
     ("limit: 250 A", "limit: 250 A, power: 150 kW", ["circuit grid: power none -> 150 kW"]),
     ("hall-b: {fed_by: grid", "hall-b: {fed_by: hall-a", ["circuit hall-b: fed_by grid -> hall-a"]),
     ("ocpp:", "  CP-9: {circuit: hall-b}\nocpp:", ["charger CP-9 added on hall-b"]),

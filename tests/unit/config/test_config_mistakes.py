@@ -149,6 +149,8 @@ ERRORS = [
     ("site id", "site: {id: ‸Depot_North}\n" + GRID + OCPP, "site.id", "is not possible here", "a-z, 0-9 and -"),
     ("timezone", "site: {id: n, timezone: ‸Europe/Berln}\n" + GRID + OCPP, "site.timezone", "is not a time zone", "did you mean Europe/Berlin?"),
     ("voltage", "site: {id: n, voltage: ‸400 V}\n" + GRID + OCPP, "site.voltage", "is out of range", "100 V to 300 V"),
+    ("wiring", "site: {id: n, wiring: ‸wye}\n" + GRID + OCPP, "site.wiring", "is not known here", "star or delta"),
+    ("imbalance between lines", "site: {id: n, wiring: delta}\ncircuits: {grid: {limit: 63 A, imbalance_limit: ‸20 A}}\n" + OCPP, "circuits.grid.imbalance_limit", "is for phases with a neutral", "`none`"),
     ("currency", "site: {id: n, currency: ‸Euro}\n" + GRID + OCPP, "site.currency", "is 4 characters long", "at most 3"),
     # ocpp and the other edges
     ("no listener", HEAD + GRID + "‸ocpp: {}\n", "ocpp.listeners", "is missing", "write `listeners:`"),

@@ -13,6 +13,7 @@ from edgectl.config import ConfigError, check, load
 from edgectl.config.problems import Refused
 from edgectl.config.quantities import CURRENT, DURATION, POWER, Dimension, parse, show
 from edgectl.domain.ids import ChargerId, CircuitId, MeterId
+from edgectl.domain.lines import Wiring
 from edgectl.domain.phases import ALL_PHASES, Phase, Phases
 from edgectl.domain.settings import (
     Connection,
@@ -419,3 +420,24 @@ def test_an_error_tells_every_problem_in_its_text(tmp_path: Path) -> None:
 
     assert str(error.value).splitlines() == [str(problem) for problem in error.value.problems]
     assert len(error.value.problems) == 2
+
+
+def test_a_site_between_lines_names_their_voltage_and_powers_follow_it(tmp_path: Path) -> None:
+    text = LEAST.replace("id: n", "id: n, wiring: delta, voltage: 208 V, country: DE") + (
+        "chargers:\n"
+        "  pair: {circuit: grid, phases: [L1, L2], power: 0 kW .. 6.24 kW, fallback: 0 kW}\n"
+        "  whole: {circuit: grid, power: 0 kW .. 18 kW, fallback: 0 kW}\n"
+    )
+    site = loaded(tmp_path, text).site
+    assert (site.wiring, site.voltage_mv) == (Wiring.DELTA, 120_089)
+    pair, whole = site.chargers
+    assert pair.max_ma == pytest.approx(6_240_000 / 208, abs=1)
+    assert whole.max_ma == pytest.approx(18_000_000 / (208 * 3**0.5), abs=5)
+    assert site.circuits[0].imbalance_ma is None, "between lines there is no phase to neutral to balance"
+
+
+def test_a_fallback_between_lines_fits_a_power_limit_as_it_is(tmp_path: Path) -> None:
+    """16 A at 208 V are 3.33 kW; to neutral on each of the two they would be 3.84."""
+    text = LEAST.replace("id: n", "id: n, wiring: delta, voltage: 208 V").replace("63 A", "[63 A, 3.4 kW]")
+    charger = "chargers:\n  pair: {circuit: grid, phases: [L1, L2], current: 16 A .. 16 A, fallback: 16 A}\n"
+    assert loaded(tmp_path, text + charger).site.chargers[0].fallback_ma == 16_000

@@ -64,8 +64,8 @@ def test_sums_stay_on_their_phase(a: int, b: int, c: int, d: int, e: int, f: int
 
 @given(st.integers(0, 1_000_000), st.integers(100_000, 300_000), st.integers(1, 3))
 def test_a_limit_in_watts_never_allows_more_than_the_same_limit_in_amps(current_ma: int, voltage_mv: int, phases: int) -> None:
-    power_w = power_from_current_w(current_ma, voltage_mv, phases)
-    assert current_from_power_ma(power_w, voltage_mv, phases) <= current_ma
+    power_w = power_from_current_w(current_ma, voltage_mv * phases)
+    assert current_from_power_ma(power_w, voltage_mv * phases) <= current_ma
 
 
 def test_moments_are_written_with_milliseconds_and_z() -> None:
