@@ -96,6 +96,8 @@ def _kind(schema: Node) -> str:
     low, high = schema.get("minimum", schema.get("minLength")), schema.get("maximum", schema.get("maxLength"))
     if low is None and high is None:
         return escape(words)
+    if kind == "string" and (low, high) == (1, None):
+        return escape(f"{words}, not empty")
     unit = " characters" if kind == "string" else ""
     bounds = f"{low}{unit} or more" if high is None else f"{low or 0} to {high}{unit}"
     return escape(f"{words}, {bounds}")

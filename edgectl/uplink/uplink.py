@@ -449,6 +449,8 @@ class Uplink:
             self._published(self._topics.row(taken.topic_suffix), reason_code)
             self._desk.mark(taken.seq)
         if live is not None:
+            if live.is_state:
+                self._window.state_answered(reason_code)
             if live.topic not in self._access.topics:
                 self._published(live.topic, reason_code)
             if reason_code >= FIRST_FAILURE and live.topic not in self._access.topics:

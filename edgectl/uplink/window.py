@@ -25,7 +25,7 @@ from edgectl.ports import OutboxRow
 from edgectl.uplink.line import Entry, Line, State
 from edgectl.uplink.packing import content_type_of
 from edgectl.uplink.topics import why_unusable
-from edgectl.uplink.transport import FIRST_FAILURE, NO_SUBSCRIBERS, PACKET_ID_IN_USE, QUOTA_EXCEEDED, packet_size
+from edgectl.uplink.transport import FIRST_FAILURE, NO_SUBSCRIBERS, PACKET_ID_IN_USE, QUOTA_EXCEEDED, SUCCESS, packet_size
 
 WINDOW_COUNT: Final = 32
 """Publishes the broker has not answered yet. At 50 ms there and back 32 make 640 records a second, and paho's own bookkeeping
@@ -126,6 +126,8 @@ class SendWindow:
         self._answered_ms: Millis = 0
         self._suspect: Entry | None = None
         self._was_live = False
+        self._is_state_unheard = False
+        """Nobody was subscribed to the last state."""
         self._is_retired = False
 
     @property
@@ -212,6 +214,14 @@ class SendWindow:
         entry.state = State.WAITING
         line.hold(now_ms)
         return None
+
+    def state_answered(self, reason_code: int) -> None:
+        """The broker's PUBACK for a retained state: who hears these again most likely hears records, too."""
+        if reason_code == NO_SUBSCRIBERS:
+            self._is_state_unheard = True
+        elif reason_code == SUCCESS and self._is_state_unheard:
+            self._is_state_unheard = False
+            self._release_all()
 
     def receipt_heard(self, stream: str) -> None:
         """The backend spoke about this stream and this ledger, whatever it said."""

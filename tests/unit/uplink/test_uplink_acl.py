@@ -33,7 +33,7 @@ def test_the_reason_codes_say_what_may_be_written(needed: int, foreign: int, wor
     assert not access.answered(NEEDED, needed)
     assert access.answered(FOREIGN, foreign)
     assert (access.words, access.problem) == (words, problem)
-    assert access.probes("one") == (), "once at a start"
+    assert access.probes("one") == ((NEEDED, FOREIGN) if problem else ()), "once at a start, where all is well"
 
 
 def test_another_broker_is_asked_for_itself() -> None:

@@ -269,6 +269,22 @@ def test_who_is_found_by_one_stream_gets_the_others_at_once() -> None:
     assert bench.send() == [2, 3]
 
 
+def test_who_hears_states_again_gets_the_records_at_once_and_who_never_did_is_not_asked_more_often() -> None:
+    bench = Bench()
+    bench.disk(rows(1, 2))
+    bench.send()
+    bench.answer(1, 2, code=0x10)
+    bench.window.state_answered(0)
+    assert bench.send() == [], "somebody heard states all the time"
+    bench.window.state_answered(0x10)
+    assert bench.send() == []
+    bench.window.state_answered(0)
+    assert bench.send() == [1, 2]
+    bench.answer(1, 2, code=0x10)
+    bench.window.state_answered(0)
+    assert held_for(bench) == FIRST_HOLD_MS
+
+
 def test_a_rule_of_the_broker_that_hands_on_is_a_reader_though_nobody_is_subscribed() -> None:
     bench = Bench()
     bench.disk(rows(1, 2, 3))
