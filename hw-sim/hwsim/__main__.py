@@ -6,8 +6,13 @@ import argparse
 import asyncio
 import logging
 import sys
+from dataclasses import replace
 
 import structlog
+
+from edgectl.domain.lines import Wiring
+
+BETWEEN_LINES = "chargers are between lines, and meters show what the lines carry"
 
 
 def main() -> int:
@@ -22,10 +27,12 @@ def main() -> int:
     world.add_argument("--seeds", type=int, default=1, help="how many seeds from there on")
     world.add_argument("--hours", type=float, default=0.75)
     world.add_argument("--faults", action="store_true", help="links, meter, broker, disk, clock and the daemon itself fail")
+    world.add_argument("--delta", action="store_true", help=BETWEEN_LINES)
     single = commands.add_parser("fault", help="one fault alone on a busy site, in virtual time; without a name all of them")
     single.add_argument("name", nargs="*")
     single.add_argument("--seed", type=int, default=1)
     single.add_argument("--list", action="store_true", help="what there is, and end")
+    single.add_argument("--delta", action="store_true", help=BETWEEN_LINES)
     histories = commands.add_parser(
         "histories", help="randomised charging histories against the core; replays a seed that failed"
     )
@@ -94,7 +101,7 @@ def main() -> int:
 
         return run_cuts(arguments.count, arguments.seed)
     if arguments.command == "fault":
-        return play_faults(arguments.name, arguments.seed, is_list=arguments.list)
+        return play_faults(arguments.name, arguments.seed, is_list=arguments.list, is_delta=arguments.delta)
     if arguments.command == "meters":
         from hwsim.campaigns.meter_bus import play_meters
 
@@ -104,7 +111,7 @@ def main() -> int:
 
         return play_uplink_faults(arguments.faults, arguments.records, arguments.seed, with_daemon=arguments.daemon)
     if arguments.command == "world":
-        return simulate(arguments.seed, arguments.seeds, arguments.hours, faults=arguments.faults)
+        return simulate(arguments.seed, arguments.seeds, arguments.hours, faults=arguments.faults, is_delta=arguments.delta)
     from hwsim.demo import run_demo
 
     try:
@@ -141,10 +148,10 @@ def play_station(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def play_faults(names: list[str], seed: int, *, is_list: bool) -> int:
+def play_faults(names: list[str], seed: int, *, is_list: bool, is_delta: bool) -> int:
     """Each fault alone; 1 when one of them broke a bound."""
     from hwsim.world.faults import CATALOGUE
-    from hwsim.world.single import run_single
+    from hwsim.world.single import SITE, run_single
 
     unknown = sorted(set(names) - CATALOGUE.keys())
     if is_list or unknown:
@@ -155,7 +162,7 @@ def play_faults(names: list[str], seed: int, *, is_list: bool) -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     has_failed = False
     for name in names or CATALOGUE:
-        outcome = run_single(name, seed=seed)
+        outcome = run_single(name, seed=seed, site=replace(SITE, wiring=Wiring.DELTA) if is_delta else SITE)
         has_failed = has_failed or bool(outcome.broken)
         print(outcome.line, flush=True)
         for broken in outcome.broken:
@@ -163,14 +170,17 @@ def play_faults(names: list[str], seed: int, *, is_list: bool) -> int:
     return 1 if has_failed else 0
 
 
-def simulate(first: int, count: int, hours: float, *, faults: bool) -> int:
+def simulate(first: int, count: int, hours: float, *, faults: bool, is_delta: bool) -> int:
     """Run seeds one after the other and print what became of each; 1 when a promise was broken."""
     from hwsim.world.site import SiteOptions, run_site
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     has_failed = False
     for seed in range(first, first + count):
-        report = run_site(SiteOptions(seed=seed, hours=hours, faults=faults))
+        options = SiteOptions(seed=seed, hours=hours, faults=faults)
+        if is_delta:  # each line is loaded less, so the connection is smaller, and no less busy
+            options = replace(options, wiring=Wiring.DELTA, grid_a=65.0, hall_a=33.0)
+        report = run_site(options)
         has_failed = has_failed or bool(report.broken)
         for line in report.lines(is_long=faults):
             print(line, flush=True)

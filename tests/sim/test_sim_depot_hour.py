@@ -76,6 +76,6 @@ def test_promises_hold_while_things_go_wrong(seed: int) -> None:
 def test_promises_hold_between_lines_while_things_go_wrong(seed: int) -> None:
     """What flows and what the meter shows are phasors here; the daemon and the judge know of no angle but their own."""
     report = run_site(SiteOptions(seed=seed, hours=1.0, grid_a=65.0, hall_a=33.0, faults=True, wiring=Wiring.DELTA))
-    assert report.broken == []
+    assert report.broken == [], f"replay with python -m hwsim world --seed {seed} --hours 1 --faults --delta"
     assert report.fault_counts
     assert report.records_received == report.sessions_started

@@ -39,7 +39,7 @@ def test_a_fault_alone_does_no_harm(name: str) -> None:
 @pytest.mark.parametrize("name", BETWEEN_LINES)
 def test_a_fault_alone_does_no_harm_between_lines(name: str) -> None:
     outcome = run_single(name, site=replace(SITE, wiring=Wiring.DELTA))
-    assert outcome.broken == [], outcome.line
+    assert outcome.broken == [], f"{outcome.line}\nreplay with python -m hwsim fault {name} --delta"
 
 
 @pytest.mark.slow
