@@ -18,6 +18,7 @@ from edgectl.core.doubts import Doubts
 from edgectl.core.explaining import Reasons
 from edgectl.core.external import ExternalLimits
 from edgectl.core.foresight import Question
+from edgectl.core.inquiries import Inquiries
 from edgectl.core.limits import EvseLimit
 from edgectl.core.lookahead import EVERY_MS, Plan
 from edgectl.core.meters import Meters
@@ -88,6 +89,7 @@ class Balancing:
         """What the solver has been asked and not answered yet."""
         self._asked_count = 0
         self.containment = Containment(sessions, self.limits, self.vehicles)
+        self.inquiries = Inquiries(self.book)
         self.wakings: dict[EvseId, Waking] = {}
         self.book.wakings = self.wakings
         self.ramp = Ramp(now, had_sessions=bool(sessions.open), chance=chance)
@@ -184,8 +186,9 @@ class Balancing:
         """One pass over the whole site. Orders come out with every reduction before any raise."""
         self.doubts.judge(self.site, self.meters, self.book.below(), now)
         self.circuits.allow(self.external.allowed(now))
+        excess = self.book.excess(now)  # first, as it finds out whose draw is no longer a matter of what he was told
         draws: dict[CircuitId, Sequence[Draw]] = dict(self.book.draws(now))
-        self.circuits.update(self.meters, draws, self.book.excess(now), now)
+        self.circuits.update(self.meters, draws, excess, now)
         self.reserved = self.book.reserves(now)
         for evse, vehicle in self.vehicles.items():
             limit = self.limits[evse]
@@ -215,8 +218,9 @@ class Balancing:
         repeated = [order for evse in led if (order := self.orders.repeated(evse, now, is_due=evse in climbed))]
         kept = [Keep(LimitKept(order.evse, order.limit_ma, order.reason, now.utc_ms)) for order in (*lowered, *raised)]
         stops = self.containment.stop_hopeless(room, now)
+        inquiries = self.inquiries.due(self.circuits, now)
         planning = self._look_ahead(asked, claimed.claims, capacities, now)
-        return [*lowered, *repeated, *raised, *stops, *planning, *kept]
+        return [*lowered, *repeated, *raised, *stops, *inquiries, *planning, *kept]
 
     @property
     def awaits_confirmation(self) -> bool:

@@ -93,7 +93,7 @@ class Charging:
         if state is not None:
             self._watch_values(state, evse.number, event, now)
         for sample in event.samples:
-            if vehicle is not None:
+            if vehicle is not None and not event.is_offline:
                 vehicle.report(sample, self._site.voltage_mv, now, self._site.wiring)
         if vehicle is not None and event.charging_state is not None:
             vehicle.status = event.charging_state

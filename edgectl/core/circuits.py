@@ -57,6 +57,9 @@ class CircuitState:
     over_since_mono_ms: Millis | None = None
     allowed: Allowed | None = None
     """What somebody outside allows here, where that is less than the conductor's limit."""
+    _others_ma: Phases = ZERO
+    """Of the background, what no vehicle draws."""
+    _excess_ma: Phases = ZERO
     _seen_mono_ms: Millis | None = field(default=None)
 
     @property
@@ -107,8 +110,8 @@ class Circuits:
     def update(
         self, meters: Meters, draws: dict[CircuitId, Sequence[Draw]], excess: dict[CircuitId, Phases], now: Instant
     ) -> None:
-        """Take in the newest meter readings. ``draws`` lists the EVSEs below each circuit, ``excess`` what they report beyond
-        what they were told: a guard meter shows that by itself, without one it is like any other load."""
+        """Take in the newest meter readings. ``draws`` lists the EVSEs below each circuit, with all they draw, ``excess`` what
+        they report beyond what they were told: that is like any other load."""
         for state in self.by_id.values():
             circuit = state.circuit
             meter = meters.by_id.get(circuit.meter) if circuit.meter is not None else None
@@ -117,11 +120,16 @@ class Circuits:
                 state.measured_ma = None
                 state.background_ma = circuit.other_loads_ma + excess.get(circuit.id, ZERO)
             else:
-                self._update_metered(state, meter, draws.get(circuit.id, ()), now)
-                if state.mode in {Mode.SAFE, Mode.STOP} or (state.mode is Mode.METERED and _is_consumer(meter)):
-                    state.background_ma += excess.get(circuit.id, ZERO)
+                excess_ma = excess.get(circuit.id, ZERO)
+                self._update_metered(state, meter, draws.get(circuit.id, ()), now, is_anew=excess_ma != state._excess_ma)
+                state._excess_ma = excess_ma
+                if state.mode is not Mode.HOLD:
+                    state.background_ma = state._others_ma + excess_ma
 
-    def _update_metered(self, state: CircuitState, meter: MeterState, draws: Sequence[Draw], now: Instant) -> None:
+    def _update_metered(
+        self, state: CircuitState, meter: MeterState, draws: Sequence[Draw], now: Instant, *, is_anew: bool
+    ) -> None:
+        """``is_anew``: of what this reading shows, another part is known to be vehicles'."""
         circuit = state.circuit
         measured_ma = meter.current_ma(now)
         if measured_ma is None or meter.good is None:
@@ -135,16 +143,16 @@ class Circuits:
         state.last_good_mono_ms = meter.good.completed_mono_ms
         state.measured_ma = measured_ma
         if _is_consumer(meter):
-            state.background_ma = (measured_ma + circuit.other_loads_ma).at_least(ZERO)
+            state._others_ma = (measured_ma + circuit.other_loads_ma).at_least(ZERO)
             return
-        if is_new or not was_metered:
+        if is_new or is_anew or not was_metered:
             state._seen_mono_ms = meter.good.completed_mono_ms
             low_ma, high_ma, sure_ma = _beside(draws, measured_ma) if self.wiring is Wiring.STAR else _between(draws, measured_ma)
             limit_ma = circuit.limit_ma
             low_ma = Phases(*(sure_ma[phase] if measured_ma[phase] > limit_ma[phase] else low_ma[phase] for phase in ALL_PHASES))
             # The first estimate after a loss is the pessimistic end of the range.
-            estimate_ma = state.background_ma if was_metered else high_ma
-            state.background_ma = estimate_ma.at_least(low_ma).at_most(high_ma).at_least(ZERO)
+            estimate_ma = state._others_ma if was_metered else high_ma
+            state._others_ma = estimate_ma.at_least(low_ma).at_most(high_ma).at_least(ZERO)
             if not measured_ma.fits(circuit.limit_ma):
                 if state.over_since_mono_ms is None:
                     state.over_since_mono_ms = now.mono_ms
@@ -166,7 +174,7 @@ class Circuits:
             return
         else:
             state.mode = Mode.SAFE
-        state.background_ma = circuit.other_loads_ma
+        state._others_ma = circuit.other_loads_ma
 
 
 def _beside(draws: Sequence[Draw], measured_ma: Phases) -> tuple[Phases, Phases, Phases]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from edgectl.core.allocation import PERMILLE
 from edgectl.core.demand import is_settled
-from edgectl.core.ladder import Rung
+from edgectl.core.ladder import FOLLOWS_LATE_MS, SHOWS_MS, Rung
 from edgectl.core.limits import EvseLimit
 from edgectl.core.room import Room
 from edgectl.core.sessions import Sessions
@@ -33,6 +33,8 @@ class Containment:
         self._sessions = sessions
         self._limits = limits
         self._vehicles = vehicles
+        self._pressing_since: dict[EvseId, Millis] = {}
+        """Since when what they draw does not fit their conductors, even without all others."""
         self.learned: dict[ChargerId, Rung] = {}
         """The rung on which a charger was found to obey, where it is not the one it began on."""
 
@@ -42,6 +44,7 @@ class Containment:
         start = Rung(limit.quirks.purpose) if limit.quirks.purpose is not None else Rung.TX
         learned = self.learned.get(limit.evse.charger, start)
         limit.ladder.begin(start, has_station_max=is_single, now=now)
+        self._pressing_since.pop(limit.evse, None)
         if learned is not start and (learned is not Rung.STATION_MAX or is_single):
             limit.ladder.rung = learned
 
@@ -57,11 +60,18 @@ class Containment:
             if limit.is_drilled or limit.commanded is None:
                 continue
             has_climbed = limit.ladder.note_refusals(limit.refused_count, now)
-            reported_ms = vehicle.reported_mono_ms
-            is_telling = is_settled(limit, vehicle) and limit.is_confirmed(now)
-            if reported_ms is not None and vehicle.current_ma is not None and is_telling:
-                drawn_ma = vehicle.current_ma.largest
-                has_climbed = limit.ladder.note_draw(drawn_ma, limit.commanded_ma, reported_ms, now) or has_climbed
+            reported_ms, confirmed_ma = vehicle.reported_mono_ms, limit.confirmed_now_ma(now)
+            if reported_ms is not None and vehicle.current_ma is not None and confirmed_ma is not None:
+                most_ma = max(limit.highest_told_ma(reported_ms - FOLLOWS_LATE_MS), confirmed_ma)
+                has_climbed |= limit.ladder.note_draw(
+                    vehicle.current_ma.largest,
+                    limit.commanded_ma,
+                    most_ma,
+                    reported_ms,
+                    now,
+                    is_settled=is_settled(limit, vehicle) and limit.is_confirmed(now),
+                    is_pressing=now.mono_ms - self._pressing_since.get(evse, now.mono_ms) >= SHOWS_MS,
+                )
             if has_climbed:
                 climbed.add(evse)
         return climbed
@@ -74,7 +84,11 @@ class Containment:
             session = self._sessions.at(evse)
             # What it draws above its limit is in the background already, so the limit itself is what must still fit.
             fits = all(room.capacities[place].available_ma * PERMILLE >= limit.commanded_ma * k for place, k in uses)
-            if limit.ladder.rung is not Rung.STOP or session is None or fits:
+            if fits:
+                self._pressing_since.pop(evse, None)
+                continue
+            self._pressing_since.setdefault(evse, now.mono_ms)
+            if limit.ladder.rung is not Rung.STOP or session is None:
                 continue
             if now.mono_ms - limit.stop_asked_mono_ms >= STOP_AGAIN_MS:
                 limit.stop_asked_mono_ms = now.mono_ms

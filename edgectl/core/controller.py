@@ -23,6 +23,7 @@ from edgectl.core.excursions import Excursions
 from edgectl.core.external import ExternalLimits
 from edgectl.core.history import LimitHistory
 from edgectl.core.housekeeping import Housekeeping
+from edgectl.core.inquiries import INQUIRY
 from edgectl.core.ladder import Rung
 from edgectl.core.local_lists import LOCAL_LIST, LocalLists
 from edgectl.core.managed import Managed
@@ -272,6 +273,7 @@ class Controller:
     # --- chargers -----------------------------------------------------------------------------------------------------
 
     def _on_connected(self, event: ChargerConnected, now: Instant) -> list[Decision]:
+        self._balancing.inquiries.connected(event.charger)
         return self._reception.connected(event, now)
 
     def _on_disconnected(self, event: ChargerDisconnected, now: Instant) -> list[Decision]:
@@ -314,6 +316,9 @@ class Controller:
         if event.ask_id.startswith(READ_BACK):
             return self._reception.read_back(event, now)
         if event.ask_id.startswith(DRILL):
+            return []
+        if event.ask_id.startswith(INQUIRY):
+            self._balancing.inquiries.answered(event)
             return []
         body: dict[str, object] = {
             "ask": event.ask_id,

@@ -60,6 +60,18 @@ def is_settled(limit: EvseLimit, vehicle: Vehicle) -> bool:
     return vehicle.reported_mono_ms is not None and vehicle.reported_mono_ms >= limit.changed_mono_ms + SETTLE_MS
 
 
+def is_exceeding(limit: EvseLimit, vehicle: Vehicle, drawn_ma: MilliAmps) -> bool:
+    """Its last report shows more than all it was told within the time that a vehicle has to follow.
+
+    So one whose limit changes every second is found out as soon as one whose limit stands. In between it stays what it was: one
+    that was found to draw too much is taken to go on, whatever it is told meanwhile, until it reports otherwise.
+    """
+    told_ma = limit.highest_told_ma((vehicle.reported_mono_ms or 0) - SETTLE_MS)
+    if drawn_ma > tolerated_ma(told_ma):
+        return True
+    return limit.is_exceeded and drawn_ma > tolerated_ma(limit.commanded_ma) and not is_settled(limit, vehicle)
+
+
 def steady_ma(limit: EvseLimit, vehicle: Vehicle, now: Instant) -> MilliAmps:
     """The most this vehicle draws now, if it has followed its orders."""
     reported_ma = vehicle.drawn_ma(now)
@@ -84,7 +96,8 @@ def draw_of(limit: EvseLimit, vehicle: Vehicle, now: Instant) -> Draw:
     """The range of what this vehicle may have drawn at the last meter reading."""
     reported_ma = vehicle.drawn_ma(now)
     low_ma = ZERO if reported_ma is None else reported_ma.at_most(Phases.on(vehicle.phases, limit.commanded_ma))
-    if reported_ma is not None and is_settled(limit, vehicle):
+    if reported_ma is not None and (limit.beyond_ma != ZERO or is_settled(limit, vehicle)):
+        low_ma += limit.beyond_ma  # who disobeys follows no reduction: what is measured has all of it
         return Draw(low_ma, low_ma, low_ma)
     following_ma = Phases.on(vehicle.phases, limit.following_ma(now))
     sure_ma = low_ma.at_least(following_ma).at_least(Phases.on(vehicle.phases, starting_ma(limit, vehicle, now)))
@@ -155,22 +168,21 @@ class DemandBook:
     def excess(self, now: Instant) -> dict[CircuitId, Phases]:
         """What vehicles report beyond what they were told, below each circuit.
 
-        Who is silent or drilled has all he draws reserved anyway. One that was found to draw too much is taken to go on, whatever
-        it is told meanwhile, until it reports otherwise.
+        Who is silent or drilled has all he draws reserved anyway.
         """
         found: dict[CircuitId, Phases] = {}
         for evse, vehicle in self.vehicles.items():
             limit = self.limits[evse]
-            reported_ma = vehicle.drawn_ma(now)
-            if reported_ma is not None and is_settled(limit, vehicle):
-                limit.is_exceeded = reported_ma.largest > tolerated_ma(limit.commanded_ma)
+            reported_ma, limit.beyond_ma = vehicle.drawn_ma(now), ZERO
+            if reported_ma is not None:
+                limit.is_exceeded = is_exceeding(limit, vehicle, reported_ma.largest)
             if reported_ma is None or not limit.is_exceeded or limit.is_drilled:
                 continue
             if not is_commandable(self.chargers.by_id[evse.charger], now):
                 continue
-            beyond_ma = (reported_ma - Phases.on(vehicle.phases, limit.commanded_ma)).at_least(ZERO)
+            limit.beyond_ma = (reported_ma - Phases.on(vehicle.phases, limit.commanded_ma)).at_least(ZERO)
             for circuit in self.paths[limit.charger.circuit]:
-                found[circuit] = found.get(circuit, ZERO) + beyond_ma
+                found[circuit] = found.get(circuit, ZERO) + limit.beyond_ma
         return found
 
     def reserves(self, now: Instant) -> dict[CircuitId, Phases]:

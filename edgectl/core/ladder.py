@@ -37,6 +37,10 @@ TOLERANCE_PERCENT = 5
 """Above its limit by more than both the class of a charger's own meter and a step of some chargers."""
 OBEYED_MS: Millis = 60_000
 """Obeying for this long is obeying."""
+FOLLOWS_LATE_MS: Millis = 40_000
+"""Some chargers take half a minute to follow, their vehicles a while more. Who draws what he was told within this is late."""
+SHOWS_MS: Millis = 8_000
+"""What a charger makes of being told in another way shows after this: a vehicle may take 5 s, and its report a while."""
 
 
 @dataclass(slots=True)
@@ -84,19 +88,38 @@ class Ladder:
         self._refusals_answered_count = refused_count
         return self._climb(f"{refused_count} limits refused", now)
 
-    def note_draw(self, drawn_ma: MilliAmps, limit_ma: MilliAmps, reported_mono_ms: Millis, now: Instant) -> bool:
-        """A report made after the vehicle had time to follow. Returns whether the next rung was entered."""
+    def note_draw(
+        self,
+        drawn_ma: MilliAmps,
+        limit_ma: MilliAmps,
+        most_ma: MilliAmps,
+        reported_mono_ms: Millis,
+        now: Instant,
+        *,
+        is_settled: bool = True,
+        is_pressing: bool = False,
+    ) -> bool:
+        """One report. Returns whether the next rung was entered.
+
+        ``limit_ma`` is what it is told now, ``most_ma`` the most it was told within ``FOLLOWS_LATE_MS``; ``is_settled``: it has
+        had the usual time to follow. ``is_pressing``: its conductor cannot carry what it draws, so one report on each rung has
+        to do.
+        """
         if reported_mono_ms == self._last_report_mono_ms:
             return False
         self._last_report_mono_ms = reported_mono_ms
-        if drawn_ma <= tolerated_ma(limit_ma):
-            self._overdraw_count = 0
-            if self._obeys_since_mono_ms is None:
-                self._obeys_since_mono_ms = now.mono_ms
+        if drawn_ma <= tolerated_ma(most_ma):
+            if is_settled and drawn_ma > tolerated_ma(limit_ma):
+                self._obeys_since_mono_ms = None  # late, which is neither obeying nor disobeying
+            elif is_settled:
+                self._overdraw_count = 0
+                if self._obeys_since_mono_ms is None:
+                    self._obeys_since_mono_ms = now.mono_ms
             return False
         self._obeys_since_mono_ms = None
         self._overdraw_count += 1
-        if self._overdraw_count < OVERDRAWS_COUNT or self.rung is Rung.STOP:
+        has_shown = is_pressing and reported_mono_ms >= self.since_mono_ms + SHOWS_MS
+        if self.rung is Rung.STOP or not (has_shown or self._overdraw_count >= OVERDRAWS_COUNT):
             return False
         return self._climb(f"drew {drawn_ma / 1000:.1f} A, told {limit_ma / 1000:g} A", now)
 

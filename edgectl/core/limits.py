@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from edgectl.core.ladder import Ladder
 from edgectl.domain.events import LimitAnswered, Outcome
 from edgectl.domain.ids import EvseId
+from edgectl.domain.phases import ZERO, Phases
 from edgectl.domain.quirks import Quirks
 from edgectl.domain.reasons import Cause, Reason
 from edgectl.domain.site import Charger
@@ -19,6 +20,9 @@ from edgectl.domain.units import MilliAmps, Millis
 
 RETRY_MS: Millis = 10_000
 """A refused or unanswered limit is tried again this long after; sooner would only fill the charger's queue."""
+
+DISOBEYED_AGAIN_MS: Millis = 30_000
+"""One that draws more than it was told is told again this long after: it may have been something that has passed."""
 
 FOLLOW_MS: Millis = 7_000
 """After this a vehicle that was lowered is taken to have followed: IEC 61851-1 gives it 5 s, and meters may be 2 s late.
@@ -78,12 +82,16 @@ class EvseLimit:
     is_understated: bool = False
     """It was told in watts for one phase, as its vehicle had not shown yet that it takes more: it may not use all of that."""
     is_exceeded: bool = False
-    """The vehicle's last report after it had time to follow shows more than it was told."""
+    """The vehicle's last report shows more than all it was told within the time it has to follow."""
+    beyond_ma: Phases = ZERO
+    """What it draws beyond what it is told now: as good as another load, whatever it is told next."""
     commanded: Order | None = None
     previous_ma: MilliAmps = 0
     """What was commanded before the last change."""
     steady_ma: MilliAmps = 0
     """The most the vehicle may have been drawing before the last change, once it had followed the one before that."""
+    replaced: list[tuple[Millis, MilliAmps]] = field(default_factory=list)
+    """Limits that were replaced by others: when, and what they were. Only those that are more than all replaced since."""
     following: list[tuple[Millis, MilliAmps]] = field(default_factory=list)
     """Reductions still being followed: until when, and what may be drawn until then."""
     confirmed_ma: MilliAmps | None = None
@@ -104,6 +112,7 @@ class EvseLimit:
         self.commanded = None
         self.previous_ma = confirmed_ma if confirmed_ma is not None else self.charger.fallback_ma
         self.steady_ma = self.previous_ma
+        self.replaced.clear()
         self.following.clear()
         self.confirmed_ma = confirmed_ma
         self.confirmed_until_mono_ms = now.mono_ms + lease_ms
@@ -112,6 +121,7 @@ class EvseLimit:
         self.raise_wanted_since_mono_ms = None
         self.refused_count = 0
         self.is_exceeded = False
+        self.beyond_ma = ZERO
         self.trouble = ""
 
     def close(self) -> None:
@@ -119,6 +129,7 @@ class EvseLimit:
         self.commanded = None
         self.previous_ma = 0
         self.steady_ma = 0
+        self.replaced.clear()
         self.following.clear()
         self.confirmed_ma = None
         self.unanswered.clear()
@@ -130,6 +141,10 @@ class EvseLimit:
     def commanded_ma(self) -> MilliAmps:
         """What the charger was last told, or what it falls to without us."""
         return self.charger.fallback_ma if self.commanded is None else self.commanded.limit_ma
+
+    def highest_told_ma(self, since_mono_ms: Millis) -> MilliAmps:
+        """The most it has been told at any moment since then: what it may still follow, in whatever order it was told."""
+        return max([self.commanded_ma, *(limit_ma for at_ms, limit_ma in self.replaced if at_ms >= since_mono_ms)])
 
     def lose(self) -> None:
         """The link is gone; a charger that forgets its profiles with it is bound by nothing."""
@@ -177,6 +192,9 @@ class EvseLimit:
     def note_order(self, order: Order, steady_ma: MilliAmps) -> None:
         """``steady_ma`` is the most the vehicle draws now if it has followed all earlier orders."""
         if self.commanded is None or order.limit_ma != self.commanded.limit_ma:
+            replaced_ma = self.commanded_ma if self.commanded is not None else max(self.commanded_ma, self.previous_ma)
+            self.replaced = [one for one in self.replaced if one[1] > replaced_ma]
+            self.replaced.append((order.sent_mono_ms, replaced_ma))
             self.previous_ma = self.commanded_ma
             self.steady_ma = steady_ma
             self.following = [one for one in self.following if one[0] > order.sent_mono_ms]
@@ -227,10 +245,10 @@ class EvseLimit:
         return self.commanded is not None and self.confirmed_now_ma(now) == self.commanded.limit_ma
 
     def needs_repeat(self, lease_ms: Millis, now: Instant) -> bool:
-        """The lease is half over, or the last order was not accepted and enough time has passed to try again."""
+        """The lease is half over, or the last order was not accepted or not obeyed and enough time has passed to try again."""
         if self.commanded is None:
             return False
         age_ms = now.mono_ms - self.commanded.sent_mono_ms
         if self.is_confirmed(now) and self.commanded.number not in self.unanswered:
-            return age_ms >= lease_ms // 2
+            return age_ms >= (min(lease_ms // 2, DISOBEYED_AGAIN_MS) if self.is_exceeded else lease_ms // 2)
         return age_ms >= RETRY_MS

@@ -19,6 +19,7 @@ from edgectl.core.room import Room
 from edgectl.core.vehicles import SETTLE_MS, Vehicle
 from edgectl.domain.decisions import Decision, ProfileStyle, SetLimit
 from edgectl.domain.ids import ChargerId, EvseId
+from edgectl.domain.phases import ZERO
 from edgectl.domain.quirks import ProfilePurpose, Quirks, RateUnit
 from edgectl.domain.reasons import Authority, Cause, Reason
 from edgectl.domain.site import Charger, PowerKind, Site
@@ -74,7 +75,8 @@ class Orders:
         drawn_ma = self._vehicles[evse].drawn_ma(now)
         limit = self._limits[evse]
         is_settled = now.mono_ms - limit.changed_mono_ms >= SETTLE_MS
-        worst_ma = limit.worst_ma(now, drawn_ma.largest if drawn_ma is not None and is_settled else None)
+        counts = is_settled and limit.beyond_ma == ZERO  # what is beyond its limit is in the background already
+        worst_ma = limit.worst_ma(now, drawn_ma.largest if drawn_ma is not None and counts else None)
         # What was refused is told again, perhaps in this very step: nobody may have had its room meanwhile.
         return worst_ma if limit.commanded is None else max(worst_ma, limit.commanded.limit_ma)
 

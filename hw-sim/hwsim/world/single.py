@@ -41,8 +41,6 @@ RECOVER_S = 300.0
 USED = 0.85
 """Of what the conductor could give: so much in use again is recovered. The rest is whole steps and one vehicle fewer."""
 DAMAGE_MAX, OVER_MAX_S = 0.10, 15.0
-OVER_DISOBEYED_MAX_S = 30.0
-"""One that draws too much is found by two of its own reports, ten seconds apart, where no meter sees it; then others follow."""
 
 
 @dataclass
@@ -102,9 +100,8 @@ def _hold(outcome: Outcome) -> None:
     outcome.broken = list(report.broken)
     if report.worst_damage > DAMAGE_MAX:
         outcome.broken.append(f"damage {report.worst_damage:.3f}, at most {DAMAGE_MAX:g}")
-    over_max_s = OVER_DISOBEYED_MAX_S if CATALOGUE[outcome.name].excuse is Excuse.DISOBEYS else OVER_MAX_S
-    if report.longest_over_s > over_max_s:
-        outcome.broken.append(f"above a limit for {report.longest_over_s:g} s, at most {over_max_s:g} s")
+    if report.longest_over_s > OVER_MAX_S:
+        outcome.broken.append(f"above a limit for {report.longest_over_s:g} s, at most {OVER_MAX_S:g} s")
     if outcome.recovered_s is None:
         outcome.broken.append(f"the vehicles did not get back what there is within {RECOVER_S:g} s")
 

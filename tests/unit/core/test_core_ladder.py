@@ -161,7 +161,7 @@ def test_a_ladder_without_a_station_maximum_leaves_that_rung_out() -> None:
     ladder.begin(Rung.TX, has_station_max=False, now=Instant(0, 0))
     seen = [ladder.rung]
     for number in range(1, 6):
-        ladder.note_draw(30_000, 10_000, number * 10, Instant(number * 10, 0))
+        ladder.note_draw(30_000, 10_000, 10_000, number * 10, Instant(number * 10, 0))
         if ladder.rung is not seen[-1]:
             seen.append(ladder.rung)
     assert seen == [Rung.TX, Rung.TX_DEFAULT, Rung.STOP]
