@@ -12,6 +12,7 @@ from edgectl.domain.events import Event
 from edgectl.domain.ids import ChargerId, EvseId, SessionId
 from edgectl.domain.records import Curtailment, Excursion, LimitKept, Record, Restored, Session
 from edgectl.domain.time import Instant
+from edgectl.domain.units import Millis
 
 
 class Clock(Protocol):
@@ -39,8 +40,9 @@ class ChargerLinks(Protocol):
 
     def install_fallback(self, order: InstallFallback, now: Instant) -> None: ...
     def ask(self, ask: Ask, now: Instant) -> None: ...
-    def close(self, charger: ChargerId, reason: str) -> None:
-        """Close the charger's socket; it then queues as offline and falls to its safe default."""
+    def close(self, charger: ChargerId, reason: str, refuse_ms: Millis = 0) -> None:
+        """Close the charger's socket; it then queues as offline and falls to its safe default. It is let in again after
+        ``refuse_ms``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,7 @@ class QuirkKeys(Section):
     can_pause: bool | None = optional(Flag(), "false: 0 A ends the transaction, or the vehicle does not wake again.")
     wakes_at: int | None = optional(_CHARGER_CURRENT, "What a paused vehicle needs on it to wake.")
     lease: bool | None = optional(Flag(), "false: it ignores the end of a limit.")
+    offline_end: bool | None = optional(Flag(), "true: it ends a limit when its link has been gone for the time it was told.")
     keeps_profiles: bool | None = optional(Flag(), "false: it forgets its limits with its link or its power.")
     write_interval: int | None = optional(duration(0, 1 * HOUR), "The least time between two raises, where they wear memory.")
     token_length: int | None = optional(Integer(4, 255), "The longest token it can take.")
@@ -101,6 +102,7 @@ FIELDS = {
     "can_pause": "can_pause",
     "wakes_at": "wakes_at_ma",
     "lease": "has_lease",
+    "offline_end": "ends_offline",
     "keeps_profiles": "keeps_profiles",
     "write_interval": "write_interval_ms",
     "token_length": "token_char_count",

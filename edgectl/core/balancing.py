@@ -123,10 +123,16 @@ class Balancing:
             if evse in self.vehicles:
                 self.vehicles[evse].charger = state.charger
 
-    def lose(self, charger_id: ChargerId) -> None:
+    def lose(self, charger_id: ChargerId, now: Instant) -> None:
         """The charger's link has ended."""
         for evse in self.chargers.by_id[charger_id].charger.evses:
-            self.limits[evse].lose()
+            self.limits[evse].lose(now)
+
+    def find(self, charger_id: ChargerId) -> None:
+        """The charger is back."""
+        self.inquiries.connected(charger_id)
+        for evse in self.chargers.by_id[charger_id].charger.evses:
+            self.limits[evse].find()
 
     def reload(self, site: Site) -> None:
         self.site = site

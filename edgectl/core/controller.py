@@ -273,7 +273,6 @@ class Controller:
     # --- chargers -----------------------------------------------------------------------------------------------------
 
     def _on_connected(self, event: ChargerConnected, now: Instant) -> list[Decision]:
-        self._balancing.inquiries.connected(event.charger)
         return self._reception.connected(event, now)
 
     def _on_disconnected(self, event: ChargerDisconnected, now: Instant) -> list[Decision]:
@@ -352,6 +351,7 @@ class Controller:
     def _on_meter_values(self, event: MeterValuesReported, now: Instant) -> list[Decision]:
         for sample in event.samples:
             self._counters["samples_dropped"] += len(sample.dropped)
+        self._drills.reported(event, now)
         return self._charging.reported(event, now)
 
     # --- actions and certificates -------------------------------------------------------------------------------------

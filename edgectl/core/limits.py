@@ -30,6 +30,9 @@ What is still measured is somebody else's."""
 LEASE_GRACE_MS: Millis = 60_000
 """A charger ends a lease on its own clock, which may lag ours by this much between two clock updates."""
 
+OFFLINE_GRACE_MS: Millis = 120_000
+"""A charger may take so long to see that its link is gone, when nobody closed it."""
+
 IN_FLIGHT_COUNT = 3
 """The newest orders of an EVSE that an answer may still come for."""
 GRID_MA: MilliAmps = 100
@@ -75,6 +78,8 @@ class EvseLimit:
     quirks: Quirks = field(default_factory=Quirks)
     is_forgotten: bool = False
     """It has lost what we told it, or may have: nothing binds it until it accepts a limit again."""
+    lost_mono_ms: Millis | None = None
+    """Since when its link is gone; None while there is one."""
     has_fallback: bool = True
     """False: the fallback is known not to hold, or was never confirmed, so without a limit of ours nothing binds it."""
     is_drilled: bool = False
@@ -146,9 +151,22 @@ class EvseLimit:
         """The most it has been told at any moment since then: what it may still follow, in whatever order it was told."""
         return max([self.commanded_ma, *(limit_ma for at_ms, limit_ma in self.replaced if at_ms >= since_mono_ms)])
 
-    def lose(self) -> None:
-        """The link is gone; a charger that forgets its profiles with it is bound by nothing."""
+    def lose(self, now: Instant | None = None) -> None:
+        """The link is gone; a charger that forgets its profiles with it is bound by nothing. ``now``: None where it never was
+        there since we began."""
         self.is_forgotten = not self.quirks.keeps_profiles
+        self.lost_mono_ms = None if now is None else now.mono_ms
+
+    def find(self) -> None:
+        """The link is back; a limit that ended without it holds again (2.1 K01)."""
+        self.lost_mono_ms = None
+
+    def _has_ended_offline(self, now: Instant) -> bool:
+        """Its link has been gone for the time that its limit was given without one, and a good while more."""
+        if not self.quirks.ends_offline or self.lost_mono_ms is None or self.commanded is None:
+            return False
+        given_ms = self.commanded.lease_end_mono_ms - self.commanded.sent_mono_ms
+        return now.mono_ms >= self.lost_mono_ms + given_ms + OFFLINE_GRACE_MS
 
     def tellable_ma(self, limit_ma: MilliAmps) -> MilliAmps:
         """The highest current up to this one that the charger can be told: on the wire's grid, one of its steps, nothing
@@ -173,7 +191,9 @@ class EvseLimit:
         unbound_ma = self.charger.fallback_ma if self.has_fallback else self.charger.max_ma
         standing_ma = unbound_ma
         if self.confirmed_ma is not None:
-            if now.mono_ms < self.confirmed_until_mono_ms or not self.quirks.has_lease:
+            if not self.quirks.has_lease:
+                standing_ma = unbound_ma if self._has_ended_offline(now) else self.confirmed_ma
+            elif now.mono_ms < self.confirmed_until_mono_ms:
                 standing_ma = self.confirmed_ma
             elif now.mono_ms < self.confirmed_until_mono_ms + LEASE_GRACE_MS:
                 standing_ma = max(self.confirmed_ma, unbound_ma)

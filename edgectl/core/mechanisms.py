@@ -9,6 +9,8 @@ from __future__ import annotations
 from edgectl.core.chargers import ChargerState, Evidence, Fallback
 from edgectl.domain.views import DrillView, MechanismView
 
+ENDS = "ends by itself"
+"""What a drill says of a limit that was not renewed, and after which the fallback was measured."""
 _FALLBACK_WORDS = {
     Fallback.UNKNOWN: "not written on this link yet",
     Fallback.ASKED: "written, not answered yet",
@@ -22,15 +24,25 @@ _FALLBACK_WORDS = {
 def mechanisms(state: ChargerState, drill: DrillView) -> tuple[MechanismView, ...]:
     """In the order in which they act."""
     probes = {probe.name: (probe.value, probe.evidence) for probe in drill.probes}
-    found = [_lease(state, probes.get("lease")), _fallback(state, probes.get("lease")), _kept(state, probes.get("reconnect"))]
+    fell = next((probes[name] for name in ("lease", "offline end") if probes.get(name, ("",))[0] == ENDS), None)
+    found = [_lease(state, probes.get("lease")), _fallback(state, fell), _kept(state, probes.get("reconnect"))]
     if state.protocol == "ocpp2.1":
-        # No drill can tell it apart: while it is offline, a charger reports nothing, and its lease ends at the same moment.
-        found.insert(1, MechanismView("maxOfflineDuration", Evidence.ASSUMED.value, "sent with every limit"))
+        found.insert(1, _offline_end(probes.get("offline end")))
     return tuple(found)
 
 
+def _offline_end(probe: tuple[str, str] | None) -> MechanismView:
+    """What the drill saw of it by the values that the charger kept while it was alone."""
+    if probe is not None and probe[0] == ENDS:
+        return MechanismView("maxOfflineDuration", Evidence.PROVEN.value, f"drill: {probe[1]}")
+    if probe is not None and probe[0] == "does not end":
+        return MechanismView("maxOfflineDuration", Evidence.NONE.value, f"drill: {probe[1]}")
+    seen = "`commission --drill` measures it" if probe is None else f"the drill could not tell: {probe[0]}, {probe[1]}"
+    return MechanismView("maxOfflineDuration", Evidence.ASSUMED.value, f"sent with every limit; {seen}")
+
+
 def _lease(state: ChargerState, probe: tuple[str, str] | None) -> MechanismView:
-    if probe is not None and probe[0] == "ends by itself":
+    if probe is not None and probe[0] == ENDS:
         return MechanismView("lease", Evidence.PROVEN.value, f"drill: {probe[1]}")
     if not state.quirks.has_lease:
         return MechanismView("lease", Evidence.NONE.value, "it is known to keep a limit beyond its end")
@@ -41,7 +53,7 @@ def _fallback(state: ChargerState, probe: tuple[str, str] | None) -> MechanismVi
     words = _FALLBACK_WORDS[state.fallback]
     if state.configured.is_fallback_vouched:
         words = "the site's file answers for it; " + words
-    elif probe is not None and probe[0] == "ends by itself" and state.fallback_evidence is not Evidence.NONE:
+    elif probe is not None and state.fallback_evidence is not Evidence.NONE:
         return MechanismView("fallback", Evidence.PROVEN.value, f"drill: {probe[1]}")
     elif state.is_fallback_verified and state.fallback is not Fallback.VERIFIED:
         words = "read back earlier; " + words

@@ -202,12 +202,14 @@ class Orders:
 
     # --- drills -------------------------------------------------------------------------------------------------------
 
-    def order_for_drill(self, evse: EvseId, limit_ma: MilliAmps, style: ProfileStyle, lease_ms: Millis, now: Instant) -> SetLimit:
+    def order_for_drill(
+        self, evse: EvseId, limit_ma: MilliAmps, style: ProfileStyle, lease_ms: Millis, offline_ms: Millis | None, now: Instant
+    ) -> SetLimit:
         """A limit of a drill. While it lasts the EVSE counts at its rating, so whatever the charger makes of it fits."""
         limit = self._limits[evse]
         order = self._order(limit, limit_ma, Reason(Cause.DRILL, Authority.POLICY), now)
         limit.commanded = replace(limit.commanded, lease_end_mono_ms=now.mono_ms + lease_ms) if limit.commanded else None
-        return replace(order, style=style, lease_ms=lease_ms)
+        return replace(order, style=style, lease_ms=lease_ms, offline_ms=offline_ms)
 
     def take_back(self, evse: EvseId, now: Instant) -> list[Decision]:
         """The drill is over: what the EVSE was told last is told again in its own style, until the next step decides anew."""

@@ -107,6 +107,7 @@ class Reception:
             return []
         unanswered = self._setups.disconnected(event.charger, now)  # a link may be replaced before its end was noticed
         state.connect(event, now)
+        self._balancing.find(event.charger)
         self._refused.pop(event.charger, None)
         if not state.is_known:
             state.is_known, state.adopted_utc_ms = True, now.utc_ms
@@ -118,7 +119,7 @@ class Reception:
         if state is None or state.link_number != event.link_number:
             return []
         state.disconnect(event.reason, now)
-        self._balancing.lose(event.charger)
+        self._balancing.lose(event.charger, now)
         return self._setups.disconnected(event.charger, now)
 
     def talked(self, state: ChargerState, event: Event) -> bool:

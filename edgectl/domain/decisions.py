@@ -49,6 +49,8 @@ class SetLimit:
     """The running transaction, if any; without one the limit is a temporary default of the EVSE."""
     reason: Reason
     style: ProfileStyle = STANDARD_STYLE
+    offline_ms: Millis | None = None
+    """How long it holds without a link (OCPP 2.1); None: as long as the lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,8 @@ class CloseLink:
 
     charger: ChargerId
     reason: str
+    refuse_ms: Millis = 0
+    """For so long it is turned away, as if we were gone."""
 
 
 @dataclass(frozen=True, slots=True)

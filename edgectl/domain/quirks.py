@@ -110,6 +110,9 @@ class Quirks:
     """A vehicle paused on it needs this much to wake; None: its minimum is enough."""
     has_lease: bool = True
     """False: it ignores the end of a profile, so its last limit stays when we are gone."""
+    ends_offline: bool = False
+    """True: it was seen to end a limit that its link has left alone for the time it was told (2.1 ``maxOfflineDuration``); so one
+    that ignores the end of a profile falls to its fallback all the same, once its link is gone."""
     keeps_profiles: bool = True
     """False: it forgets profiles with its socket or its power; while unreachable it counts at its rating."""
     write_interval_ms: Millis = 0

@@ -164,6 +164,7 @@ class Door:
         admit: Callable[[WatchedConnection, Peer], Awaitable[None]],
         refuse: Callable[[str, str, str], None],
         site_root: Callable[[], bytes | None] = lambda: None,
+        is_barred: Callable[[ChargerId], bool] = lambda _: False,
     ) -> None:
         self.listener = listener
         self._policy = policy
@@ -172,6 +173,7 @@ class Door:
         self._admit = admit
         self._refuse = refuse
         self._site_root = site_root
+        self._is_barred = is_barred
         self._context: ssl.SSLContext | None = None
         self._server: Server | None = None
         self._handshakes: set[asyncio.Task[None]] = set()
@@ -289,6 +291,8 @@ class Door:
             response = self._refused(connection, http.HTTPStatus.UNAUTHORIZED, identity, address, str(problem))
             response.headers["WWW-Authenticate"] = 'Basic realm="OCPP"'
             return response
+        if self._is_barred(peer.charger):
+            return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "a drill keeps this charger away for a while\n")
         offered = request.headers.get_all("Sec-WebSocket-Protocol")
         if offered and not "".join(offered).strip():
             # An empty header is as good as none; the library would call it a bad request.

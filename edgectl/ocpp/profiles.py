@@ -59,8 +59,8 @@ class Profile:
     """Rate unit, periods, and where it has them its start and duration: the same words in all versions."""
     transaction: TransactionRef | None = None
     valid_to: str | None = None
-    left_s: int | None = None
-    """For how long from now a lease holds."""
+    offline_s: int | None = None
+    """For how long a lease holds without a link."""
 
 
 def lease_number(purpose: ProfilePurpose, evse_number: int) -> int:
@@ -109,7 +109,7 @@ def lease(order: SetLimit, now: Instant, *, is_nameable: bool, has_dynamic: bool
         schedule=schedule,
         transaction=order.transaction if purpose is ProfilePurpose.TX else None,
         valid_to=iso(start_utc_ms + duration_s * 1000),
-        left_s=left_s,
+        offline_s=left_s if order.offline_ms is None else min(left_s, order.offline_ms // 1000),
     )
 
 

@@ -20,6 +20,7 @@ from edgectl.domain.events import ChargerRefused, FallbackAnswered, LimitAnswere
 from edgectl.domain.ids import ChargerId
 from edgectl.domain.settings import CredentialReader, Listener, OcppSettings
 from edgectl.domain.time import Instant
+from edgectl.domain.units import Millis
 from edgectl.ocpp.codec import Codec
 from edgectl.ocpp.credentials import Roster
 from edgectl.ocpp.link import Link, Peer, WatchedConnection
@@ -97,6 +98,7 @@ class OcppServer:
         self._waiting: Counter[str] = Counter()
         self._refusals: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._warming: dict[str, asyncio.Task[None]] = {}
+        self._barred: dict[ChargerId, Millis] = {}
         self._is_stopping = False
 
     # --- life --------------------------------------------------------------------------------------------------------
@@ -203,10 +205,20 @@ class OcppServer:
             arguments.append((name, value))
         return replace(ask, arguments=tuple(arguments))
 
-    def close(self, charger: ChargerId, reason: str) -> None:
+    def close(self, charger: ChargerId, reason: str, refuse_ms: Millis = 0) -> None:
+        if refuse_ms:
+            self._barred[charger] = self._clock.now().mono_ms + refuse_ms
         link = self._link(charger)
         if link is not None:
             link.end(reason)
+
+    def _is_barred(self, charger: ChargerId) -> bool:
+        """It is kept away for a while, to show what it does alone."""
+        until_ms = self._barred.get(charger)
+        if until_ms is not None and self._clock.now().mono_ms >= until_ms:
+            del self._barred[charger]
+            return False
+        return until_ms is not None
 
     def _link(self, charger: ChargerId) -> Link | None:
         link = self._links.get(charger.casefold())
@@ -357,6 +369,7 @@ class OcppServer:
                     self._admit,
                     self._refuse,
                     self._site_root,
+                    self._is_barred,
                 )
                 await door.open()
                 opened.append(door)

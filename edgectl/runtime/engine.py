@@ -148,7 +148,7 @@ class Engine:
                 case Solve():
                     self._solver.solve(decision)
                 case CloseLink():
-                    self._links.close(decision.charger, decision.reason)
+                    self._links.close(decision.charger, decision.reason, decision.refuse_ms)
                 case Remember():
                     remembered.append(self._memory.remember(decision.kind, decision.key, decision.document))
         records = [decision.record for decision in decisions if isinstance(decision, Keep)]

@@ -100,6 +100,26 @@ async def test_q2_the_chargers_order_decides_among_what_we_speak() -> None:
         await depot.inbox.first(ChargerConnected)
 
 
+async def test_a_charger_that_a_drill_keeps_away_is_turned_away_in_the_handshake_until_the_time_is_over() -> None:
+    """A link that opened and closed would count as one, so there must be none; and nobody else is meant."""
+    async with site() as depot, depot.connect():
+        await depot.inbox.first(ChargerConnected)
+        depot.server.close(CP1, "the drill", refuse_ms=3_000)
+        assert (await depot.inbox.first(ChargerDisconnected)).reason == "the drill"
+        with pytest.raises(InvalidStatus) as refusal:
+            await depot.connect()
+        assert refusal.value.response.status_code == 503
+        async with depot.connect(CP2):
+            assert depot.inbox.of(ChargerConnected)[-1].charger == CP2
+        assert not depot.inbox.of(ChargerRefused), "nobody is told: it is no mistake of the charger's"
+        async with asyncio.timeout(30):
+            while True:
+                with suppress(InvalidStatus):
+                    async with depot.connect():
+                        break
+                await asyncio.sleep(0.1)
+
+
 async def test_an_unknown_charger_gets_404_when_unknown_ones_are_refused() -> None:
     async with site(unknown=UnknownChargers.REFUSE) as depot:
         with pytest.raises(InvalidStatus) as refusal:

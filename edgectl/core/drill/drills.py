@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edgectl.core.balancing import Balancing
 from edgectl.core.chargers import Chargers, ChargerState
 from edgectl.core.drill.findings import Findings, Fingerprint, read_document
-from edgectl.core.drill.script import Clear, Hang, Scene, Script, Step, Tell, Wait, script
+from edgectl.core.drill.script import Clear, Hang, Heard, Scene, Script, Step, Tell, Wait, script
+from edgectl.core.vehicles import Vehicle
 from edgectl.domain.decisions import Ask, CloseLink, Decision, ProfileStyle, Remember
-from edgectl.domain.events import LimitAnswered, Outcome
+from edgectl.domain.events import LimitAnswered, MeterValuesReported, Outcome
 from edgectl.domain.ids import ChargerId, EvseId, SessionId
 from edgectl.domain.quirks import ProfilePurpose
 from edgectl.domain.remembered import FINGERPRINTS
@@ -22,6 +23,8 @@ DRILL = "drill/"
 """How the asks of a drill are named."""
 LONGEST_MS: Millis = 20 * 60_000
 """Twice what all questions take when every wait runs out is a drill that hangs."""
+HEARD_COUNT_MAX = 200
+"""Reports of one time without a link; a charger that kept more has told enough."""
 CROWDED_MS: Millis = 5_000
 """Its conductor is needed by others for this long: the drill gives way."""
 
@@ -43,6 +46,11 @@ class _Drill:
     crowded_since_mono_ms: Millis | None = None
     has_had_room: bool = False
     clear_count: int = 0
+    ahead_ms: Millis = 0
+    """Of the charger's clock, by its last report while the link was there."""
+    is_apart: bool = False
+    """The link has been ended since the last limit: what comes may come from the charger's queue."""
+    heard: list[Heard] = field(default_factory=list)
 
 
 class Drills:
@@ -92,7 +100,7 @@ class Drills:
             return "exactly one vehicle must be charging on it, and drawing current", []
         evse, session = drawing[0]
         findings = Findings()
-        steps = script(charger, findings)
+        steps = script(charger, findings, ends_offline=state.protocol == "ocpp2.1")
         first = next(steps)
         if not isinstance(first, Wait):
             raise TypeError("a script begins with a wait")
@@ -125,6 +133,22 @@ class Drills:
         drill = self._drills.get(event.charger)
         if drill is not None and event.order_number == drill.order_number and event.outcome is not Outcome.SUPERSEDED:
             drill.outcome = event.outcome
+
+    def reported(self, event: MeterValuesReported, now: Instant) -> None:
+        """Values of a charger, perhaps from its queue: what counts is when it made them."""
+        drill = self._drills.get(event.call.charger)
+        if drill is None or event.evse_number not in {0, drill.evse.number} or len(drill.heard) >= HEARD_COUNT_MAX:
+            return
+        limit = self._balancing.limits[drill.evse]
+        for sample in event.samples:
+            vehicle = Vehicle(drill.evse, limit.charger)
+            vehicle.report(sample, self._balancing.site.voltage_mv, now, self._balancing.site.wiring)
+            if sample.reported_utc_ms is None or vehicle.current_ma is None:
+                continue
+            if not event.is_offline and not drill.is_apart:
+                drill.ahead_ms = sample.reported_utc_ms - now.utc_ms
+            age_ms = now.utc_ms + drill.ahead_ms - sample.reported_utc_ms
+            drill.heard.append(Heard(now.mono_ms - age_ms, vehicle.current_ma.largest))
 
     def tick(self, now: Instant) -> list[Decision]:
         decisions: list[Decision] = []
@@ -161,7 +185,10 @@ class Drills:
     def _carry_out(self, drill: _Drill, step: Tell | Clear | Hang, now: Instant) -> list[Decision]:
         match step:
             case Tell():
-                order = self._balancing.orders.order_for_drill(drill.evse, step.limit_ma, step.style, step.lease_ms, now)
+                order = self._balancing.orders.order_for_drill(
+                    drill.evse, step.limit_ma, step.style, step.lease_ms, step.offline_ms, now
+                )
+                drill.is_apart = False
                 drill.order_number, drill.told_mono_ms, drill.outcome = order.order_number, now.mono_ms, None
                 return [order]
             case Clear():
@@ -169,7 +196,9 @@ class Drills:
                 name = f"{DRILL}{drill.evse.charger}/{drill.clear_count}"
                 return [Ask(drill.evse.charger, name, "clear-lease", self._lease_name(drill, step.style))]
             case Hang():
-                return [CloseLink(drill.evse.charger, "the drill looks what is kept when the link goes")]
+                drill.heard.clear()
+                drill.is_apart = True
+                return [CloseLink(drill.evse.charger, "the drill looks what is kept when the link goes", step.refuse_ms)]
 
     def _lease_name(self, drill: _Drill, style: ProfileStyle) -> tuple[tuple[str, str], ...]:
         purpose = style.purpose or ProfilePurpose.TX
@@ -187,6 +216,7 @@ class Drills:
             reported_mono_ms=(vehicle.reported_mono_ms or 0) if vehicle is not None else 0,
             is_connected=state.is_connected and state.is_accepted,
             is_charging=session is not None and session.id == drill.session,
+            heard=tuple(drill.heard) if drill.is_apart else (),
             has_room=self._balancing.has_room_for_rating(drill.evse),
         )
 

@@ -46,7 +46,7 @@ class Fingerprint:
 
 
 _WORDS = {"purpose": ProfilePurpose, "unit": RateUnit, "kind": ProfileKind}
-_FLAGS = frozenset({"can_pause", "has_lease", "keeps_profiles"})
+_FLAGS = frozenset({"can_pause", "has_lease", "ends_offline", "keeps_profiles"})
 _NUMBERS = frozenset({"wakes_at_ma", "min_ma"})
 
 

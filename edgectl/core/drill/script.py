@@ -31,6 +31,16 @@ LEASE_GRACE_MS: Millis = 75_000
 """Within its lease and a minute, and a report more: the product's promise when we are gone."""
 BACK_MS: Millis = 120_000
 LONG_LEASE_MS: Millis = 180_000
+OFFLINE_MS: Millis = 30_000
+"""What a limit is given without a link ..."""
+BARRED_MS: Millis = OFFLINE_MS + 60_000
+"""... and how long the charger is kept away: long enough for a report or two after it has fallen."""
+FALL_MS: Millis = 15_000
+"""A charger looks at its limits every few seconds, its vehicle follows within 5 s, its stamps are whole seconds."""
+COME_BACK_MS: Millis = 300_000
+"""Who was turned away tries again more and more seldom."""
+APART_LEASE_MS: Millis = BARRED_MS + COME_BACK_MS + LEASE_GRACE_MS
+"""So that it is not the end of the lease that is seen."""
 NEAR_MA: MilliAmps = 700
 """A vehicle stays below its limit by up to half an ampere, and meters of chargers are of class 1 or worse."""
 DRAWING_MA: MilliAmps = 1_000
@@ -43,6 +53,8 @@ class Tell:
     limit_ma: MilliAmps
     style: ProfileStyle
     lease_ms: Millis = LONG_LEASE_MS
+    offline_ms: Millis | None = None
+    """How long it shall hold without a link, where that is another time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +66,9 @@ class Clear:
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """End the link; the charger comes back by itself."""
+    """End the link; the charger comes back by itself, and is let in after ``refuse_ms``."""
+
+    refuse_ms: Millis = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +84,14 @@ class Wait:
 
 
 Step: TypeAlias = Tell | Clear | Hang | Wait
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One report of a charger, at the moment at which it was made by the charger's own clock."""
+
+    at_mono_ms: Millis
+    drawn_ma: MilliAmps
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +112,8 @@ class Scene:
 
     has_room: bool
     """Its full rating fits beside everybody else."""
+    heard: tuple[Heard, ...] = ()
+    """Reports since the link was last ended, with those that came later from its queue."""
 
     @property
     def is_fresh(self) -> bool:
@@ -115,8 +139,8 @@ _PURPOSE_WORDS = {
 }
 
 
-def script(charger: Charger, findings: Findings) -> Script:
-    """All questions."""
+def script(charger: Charger, findings: Findings, *, ends_offline: bool = False) -> Script:
+    """All questions. ``ends_offline``: it speaks a version in which a limit can be told to end without a link."""
     yield Wait(lambda scene: scene.has_room, ROOM_MS, "room for its full rating")
     low_ma = charger.min_ma + 2_000
     scene = yield from _full_current(charger, low_ma)
@@ -139,7 +163,12 @@ def script(charger: Charger, findings: Findings) -> Script:
         findings.note("unfinished", "the transaction has ended", "start another and run the drill again for the rest")
         return
     yield from _reconnect(findings, style, low_ma)
+    has_ended_offline = False
+    if ends_offline:
+        has_ended_offline = yield from _offline_end(charger, findings, style, high_ma)
     yield from _lease_end(charger, findings, style, high_ma)
+    if has_ended_offline and findings.quirks.get("has_lease") is False:
+        findings.follows("ends_offline", True)
 
 
 def _full_current(charger: Charger, low_ma: MilliAmps) -> Generator[Step, Scene, Scene]:
@@ -278,6 +307,48 @@ def _reconnect(findings: Findings, style: ProfileStyle, low_ma: MilliAmps) -> Ge
     else:
         findings.note("reconnect", "forgets its limit", f"told {low_ma / 1000:g} A before, measured {scene.drawn}")
         findings.follows("keeps_profiles", False)
+
+
+def _offline_end(charger: Charger, findings: Findings, style: ProfileStyle, high_ma: MilliAmps) -> Generator[Step, Scene, bool]:
+    """A limit that is to end 30 s after the link has gone, long before its lease: what the charger did all alone is told by the
+    values it kept for us. Returns whether it fell to its fallback by itself, and when it should."""
+    above_ma = min(high_ma, charger.fallback_ma + 4_000) if charger.fallback_ma else high_ma
+    yield Tell(above_ma, style, APART_LEASE_MS, OFFLINE_MS)
+    scene = yield Wait(lambda scene: scene.draws_more(charger.fallback_ma), FOLLOW_MS, "the current to rise")
+    if not scene.draws_more(charger.fallback_ma):
+        findings.note("offline end", "not seen", "the vehicle did not draw more than the fallback")
+        return False
+    yield Hang(BARRED_MS)
+    scene = yield Wait(lambda scene: not scene.is_connected, ANSWER_MS, "the link to go")
+    gone_mono_ms = scene.mono_ms
+    scene = yield Wait(lambda scene: scene.is_connected, BARRED_MS + COME_BACK_MS, "the charger to come back after a while alone")
+    if not scene.is_connected:
+        findings.note("offline end", "not seen", f"it did not come back within {COME_BACK_MS // 1000} s")
+        return False
+    back_mono_ms = scene.mono_ms
+    live_ms = back_mono_ms + 2_000
+    scene = yield Wait(
+        lambda scene: any(one.at_mono_ms > live_ms for one in scene.heard), 2 * FOLLOW_MS, "the values it kept while it was alone"
+    )
+    most_ma, end_mono_ms = charger.fallback_ma + NEAR_MA, gone_mono_ms + OFFLINE_MS
+    before = [one for one in scene.heard if gone_mono_ms + FALL_MS <= one.at_mono_ms < end_mono_ms]
+    after = [one for one in scene.heard if end_mono_ms + FALL_MS <= one.at_mono_ms < back_mono_ms - 1_000]
+    if not after:
+        findings.note("offline end", "not seen", "it kept no values of the time without a link")
+        return False
+    last = max(after, key=lambda one: one.drawn_ma)
+    alone_s = (last.at_mono_ms - gone_mono_ms) // 1000
+    words = (
+        f"told {above_ma / 1000:g} A for {OFFLINE_MS // 1000} s without a link, {last.drawn_ma / 1000:.1f} A after {alone_s} s"
+    )
+    if last.drawn_ma > most_ma:
+        findings.note("offline end", "does not end", words)
+    elif before and all(one.drawn_ma <= most_ma for one in before):
+        findings.note("offline end", "ends with its link", f"{before[0].drawn_ma / 1000:.1f} A before the time was over")
+    else:
+        findings.note("offline end", "ends by itself", words)
+        return True
+    return False
 
 
 def _lease_end(charger: Charger, findings: Findings, style: ProfileStyle, high_ma: MilliAmps) -> Generator[Step, Scene, None]:

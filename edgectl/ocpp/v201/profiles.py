@@ -67,8 +67,8 @@ def _set(profile: Profile, edition: Edition, slot: str | None = None) -> OwnCall
         wire["transactionId"] = profile.transaction
     if profile.valid_to is not None:
         wire["validTo"] = profile.valid_to
-    if edition.has_offline_duration and profile.left_s is not None:
+    if edition.has_offline_duration and profile.offline_s is not None:
         # The standard's own dead-man switch, for stations that take neither date nor duration seriously. Without
         # invalidAfterOfflineDuration the profile is suspended, not deleted: that spares the station's flash.
-        wire["maxOfflineDuration"] = profile.left_s
+        wire["maxOfflineDuration"] = profile.offline_s
     return OwnCall("SetChargingProfile", {"evseId": profile.place, "chargingProfile": wire}, slot=slot)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from support.plant import MAIN, Bench, of, plant
 
-from edgectl.core.drill.findings import read_document
-from edgectl.domain.decisions import ActionAnswered, Ask, CloseLink, Decision, Remember, SetLimit
+from edgectl.core.drill.findings import Findings, read_document
+from edgectl.core.drill.script import BARRED_MS, COME_BACK_MS, OFFLINE_MS, Hang, Heard, Scene, Tell, Wait, _offline_end
+from edgectl.core.limits import OFFLINE_GRACE_MS, EvseLimit, Order
+from edgectl.domain.decisions import ActionAnswered, Ask, CloseLink, Decision, ProfileStyle, Remember, SetLimit
 from edgectl.domain.events import (
     ActionRequested,
     ChargerBooted,
@@ -21,10 +23,13 @@ from edgectl.domain.events import (
     Quality,
     Tick,
 )
-from edgectl.domain.ids import ChargerId
+from edgectl.domain.ids import ChargerId, CircuitId, EvseId
 from edgectl.domain.phases import Phases
-from edgectl.domain.quirks import ProfilePurpose, RateUnit
+from edgectl.domain.quirks import ProfilePurpose, Quirks, RateUnit
+from edgectl.domain.reasons import Authority, Cause, Reason
 from edgectl.domain.remembered import FINGERPRINTS
+from edgectl.domain.site import Charger
+from edgectl.domain.time import Instant
 from edgectl.domain.views import DrillView
 
 A = ChargerId("A")
@@ -253,3 +258,83 @@ def test_a_fingerprint_edited_by_hand_is_not_half_believed() -> None:
     assert read_document(good) is not None
     for broken in ({"quirks": {"has_lease": "no"}}, {"quirks": {"explode": True}}, {"probes": 3}, {"firmware": None}):
         assert read_document(good | broken) is None
+
+
+# --- a limit that ends without a link (2.1) -------------------------------------------------------------------------------
+
+
+def offline_end(heard: list[tuple[int, int]], *, back_s: int | None = 100) -> tuple[Findings, bool]:
+    """What the script makes of reports: seconds after the link has gone, and milliamps."""
+    findings = Findings()
+    charger = Charger(A, CircuitId("grid"))
+    steps = _offline_end(charger, findings, ProfileStyle(), 16_000)
+    told = next(steps)
+    assert isinstance(told, Tell)
+    assert (told.limit_ma, told.offline_ms) == (10_000, OFFLINE_MS)
+    assert told.lease_ms > BARRED_MS + COME_BACK_MS, "or it would be the end of the lease that is seen"
+    seen = Scene(1_000, 0, Outcome.ACCEPTED, 10_000, 900, is_connected=True, is_charging=True, has_room=True)
+    assert isinstance(next(steps), Wait)
+    assert steps.send(seen) == Hang(BARRED_MS)
+    assert isinstance(next(steps), Wait)
+    assert isinstance(steps.send(replace(seen, mono_ms=100_000, is_connected=False)), Wait)
+    try:
+        if back_s is None:
+            steps.send(replace(seen, mono_ms=500_000, is_connected=False))
+        back = replace(seen, mono_ms=100_000 + 1000 * (back_s or 0))
+        assert isinstance(steps.send(back), Wait)
+        kept = tuple(Heard(100_000 + 1000 * second, drawn_ma) for second, drawn_ma in heard)
+        steps.send(replace(back, mono_ms=back.mono_ms + 10_000, heard=kept))
+    except StopIteration as end:
+        return findings, bool(end.value)
+    raise AssertionError("the script goes on")
+
+
+@pytest.mark.parametrize(
+    ("heard", "value", "is_proven"),
+    [
+        ([(10, 10_000), (20, 10_000), (50, 6_000), (60, 6_000), (110, 10_000)], "ends by itself", True),
+        ([(50, 6_000)], "ends by itself", True),
+        ([(10, 10_000), (50, 6_000), (60, 10_000)], "does not end", False),
+        ([(20, 6_000), (25, 6_100), (50, 6_000)], "ends with its link", False),
+        ([(20, 10_000), (32, 10_000), (40, 10_000), (110, 10_000)], "not seen", False),
+        ([], "not seen", False),
+    ],
+)  # fmt: skip
+def test_what_it_kept_of_the_time_alone_decides(heard: list[tuple[int, int]], value: str, is_proven: bool) -> None:
+    findings, has_ended = offline_end(heard)
+    assert ([(probe.name, probe.value) for probe in findings.probes], has_ended) == ([("offline end", value)], is_proven)
+
+
+def test_one_that_does_not_come_back_has_shown_nothing() -> None:
+    findings, has_ended = offline_end([], back_s=None)
+    assert (findings.probes[0].value, has_ended) == ("not seen", False)
+    assert "did not come back" in findings.probes[0].evidence
+
+
+def lost(*, ends_offline: bool) -> EvseLimit:
+    """One whose leases do not end, told 16 A, and then its link went at 10 s."""
+    limit = EvseLimit(EvseId(A, 1), Charger(A, CircuitId("grid")), Quirks(has_lease=False, ends_offline=ends_offline))
+    limit.open(Instant(0, 0))
+    limit.note_order(Order(1, 16_000, 0, 180_000, Reason(Cause.CIRCUIT, Authority.POLICY)), 6_000)
+    limit.answer(LimitAnswered(A, 1, 1, Outcome.ACCEPTED))
+    limit.lose(Instant(10_000, 0))
+    return limit
+
+
+def test_a_limit_without_an_end_is_believed_to_be_over_only_where_it_was_measured_to_end_without_a_link() -> None:
+    end_ms = 10_000 + 180_000 + OFFLINE_GRACE_MS
+    limit = lost(ends_offline=True)
+    assert limit.worst_ma(Instant(end_ms - 1, 0), None) == 16_000
+    assert limit.worst_ma(Instant(end_ms, 0), None) == 6_000
+    limit.find()
+    assert limit.worst_ma(Instant(end_ms + 1, 0), None) == 16_000, "with the link the limit holds again"
+    assert lost(ends_offline=False).worst_ma(Instant(10 * end_ms, 0), None) == 16_000
+
+
+def test_what_a_drill_has_measured_of_it_is_read_again() -> None:
+    findings = Findings()
+    findings.follows("ends_offline", True)
+    findings.follows("has_lease", False)
+    fingerprint = read_document(findings.document("1.0", Instant(0, 0)))
+    assert fingerprint is not None
+    assert dict(fingerprint.quirks) == {"ends_offline": True, "has_lease": False}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -92,6 +93,13 @@ def test_ocpp_2_1_also_says_how_long_a_limit_holds_offline() -> None:
         assert profile["maxOfflineDuration"] == 180
         assert "invalidAfterOfflineDuration" not in profile
         assert profile.items() >= profile_of(order(transaction=transaction), V201()).items()
+
+
+@pytest.mark.parametrize(("offline_ms", "told_s"), [(30_000, 30), (None, 180), (600_000, 180)])
+def test_a_limit_can_be_given_less_time_offline_than_its_lease_and_never_more(offline_ms: int | None, told_s: int) -> None:
+    asked = replace(order(), offline_ms=offline_ms)
+    assert profile_of(asked, V21())["maxOfflineDuration"] == told_s
+    assert "maxOfflineDuration" not in profile_of(asked, V201())
 
 
 @codecs

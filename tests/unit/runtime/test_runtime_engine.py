@@ -97,7 +97,7 @@ class Links:
     def ask(self, ask: Ask, now: Instant) -> None:
         self.sent.append(ask)
 
-    def close(self, charger: ChargerId, reason: str) -> None:
+    def close(self, charger: ChargerId, reason: str, refuse_ms: int = 0) -> None:
         self.sent.append(f"closed {charger}: {reason}")
 
     def kinds(self) -> list[str]:

@@ -11,6 +11,7 @@ FAULTS_20 = {
     "zero-is-six": "cannot pause: a limit of 0 A leaves 6 A",
     "one-phase-values": "tells the current of its first phase only",
     "forget-on-reboot": "loses the persistent profiles too when its power is cut",
+    "ignore-offline-duration": "keeps a limit however long its link is gone (2.1)",
     "obey-late": "follows a new limit after 30 s",
     "overdraw": "draws 10 % more than allowed",
     # transactions

@@ -318,7 +318,8 @@ class Station20:
         self._advanced_s = now_s
         if not self.is_powered:
             return
-        self.profiles.offline(0 if self.is_connected else now_s - self._offline_since_s)
+        is_counted = not self.is_connected and "ignore-offline-duration" not in self.faults
+        self.profiles.offline(now_s - self._offline_since_s if is_counted else 0)
         self.drivers.advance(now_s)
         self.current.advance(passed_s, now_s)
         self.service.advance(now_s)
