@@ -34,25 +34,17 @@ from edgectl.domain.records import (
 from edgectl.domain.time import Instant, iso
 from edgectl.domain.units import Millis
 from edgectl.store import billing, telemetry
+from edgectl.store.limit_history import EVICTION_STEP, keep_limit
 from edgectl.store.signing import Signer
 
 log = structlog.get_logger(__name__)
 
 EVENT_SCHEMA: Final = "edgectl/event/1"
 
-LIMIT_HISTORY_MS: Final[Millis] = 30 * 86_400_000
-"""How far back ``edgectl why --at`` can see."""
-
-LIMIT_HISTORY_ROWS: Final = 1_000_000
-"""The second bound, for a site whose limits never rest: some 300 MB."""
-
 EXCURSION_HISTORY_MS: Final[Millis] = 400 * 86_400_000
 EXCURSION_ROWS: Final = 100_000
 """A year of them is what an insurer or a grid operator may ask for; the second bound is for a site that lives at its limit, some
 20 MB."""
-
-LIMIT_EVICTION_STEP: Final = 4
-"""Rows looked at for each row added: the table shrinks three times faster than it grows, and no commit pays for a clean-up."""
 
 LARGEST_TRANSACTION_NUMBER: Final = 2**31 - 1
 """OCPP 1.6 carries it as an integer. A longer decimal id is a 2.x station's own, not a number we issued."""
@@ -89,7 +81,7 @@ class RecordWriter:
                 case EventKept():
                     self.keep_event(connection, record, now)
                 case LimitKept():
-                    _keep_limit(connection, record, now)
+                    keep_limit(connection, record, now)
                 case ExcursionKept():
                     _keep_excursion(connection, record.excursion, now)
                 case CurtailmentKept():
@@ -309,19 +301,6 @@ def keep_message(connection: sqlite3.Connection, record: MessageKept) -> None:
     )
 
 
-def _keep_limit(connection: sqlite3.Connection, record: LimitKept, now: Instant) -> None:
-    row_id = _insert(
-        connection,
-        "INSERT INTO limit_history (charger, evse_number, at_utc_ms, limit_ma, reason) VALUES (?, ?, ?, ?, ?)",
-        (record.evse.charger, record.evse.number, record.at_utc_ms, record.limit_ma, _json(record.reason)),
-    )
-    connection.execute(
-        "DELETE FROM limit_history WHERE id IN (SELECT id FROM"
-        " (SELECT id, at_utc_ms FROM limit_history ORDER BY id LIMIT ?) WHERE at_utc_ms < ? OR id <= ?)",
-        (LIMIT_EVICTION_STEP, now.utc_ms - LIMIT_HISTORY_MS, row_id - LIMIT_HISTORY_ROWS),
-    )
-
-
 def _keep_excursion(connection: sqlite3.Connection, over: Excursion, now: Instant) -> None:
     connection.execute(
         "INSERT INTO excursion (circuit, phase, from_utc_ms, to_utc_ms, limit_ma, protection, peak_ma, over_ms, excess_mas,"
@@ -344,7 +323,7 @@ def _keep_excursion(connection: sqlite3.Connection, over: Excursion, now: Instan
     connection.execute(
         "DELETE FROM excursion WHERE id IN (SELECT id FROM (SELECT id, from_utc_ms FROM excursion ORDER BY id LIMIT ?)"
         " WHERE from_utc_ms < ? OR id <= (SELECT MAX(id) FROM excursion) - ?)",
-        (LIMIT_EVICTION_STEP, now.utc_ms - EXCURSION_HISTORY_MS, EXCURSION_ROWS),
+        (EVICTION_STEP, now.utc_ms - EXCURSION_HISTORY_MS, EXCURSION_ROWS),
     )
 
 
