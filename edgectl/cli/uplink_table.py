@@ -51,6 +51,9 @@ def status(found: dict[str, Any]) -> RenderableType:
             ("backend's receipt", _ago(transport["last_receipt_age_ms"])),
             ("access", transport["access"]),
         ]
+        if transport["is_connected"] and transport["undelivered_streams"]:
+            streams = ", ".join(transport["undelivered_streams"])
+            rows.append(("not delivered", f"{streams}: nobody is subscribed, or the broker is full"))
         if transport["credential_problem"]:
             rows.append(("credentials", f"{transport['credential_problem']}; the last good ones are used"))
         if transport["last_refusal"]:

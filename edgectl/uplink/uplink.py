@@ -72,6 +72,8 @@ class UplinkStatus:
     in_flight_count: int
     last_puback_age_ms: Millis | None
     last_receipt_age_ms: Millis | None
+    undelivered_streams: tuple[str, ...]
+    """Those that wait because the broker hands them to nobody: no one is subscribed, or it is full."""
     credential_problem: str
     """Why the last good credentials are used instead of those on the disk; empty while they are the same."""
     access: str
@@ -252,6 +254,7 @@ class Uplink:
             in_flight_count=self._window.in_flight_count,
             last_puback_age_ms=None if self._puback_ms is None else now.mono_ms - self._puback_ms,
             last_receipt_age_ms=None if self._receipt_ms is None else now.mono_ms - self._receipt_ms,
+            undelivered_streams=self._window.undelivered_streams,
             credential_problem=self._credential_problem,
             access=self._access.words,
             last_refusal=self._last_refusal,

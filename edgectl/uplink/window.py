@@ -134,6 +134,11 @@ class SendWindow:
     def in_flight_count(self) -> int:
         return len(self._flights)
 
+    @property
+    def undelivered_streams(self) -> tuple[str, ...]:
+        """Those whose last row the broker handed to nobody."""
+        return tuple(stream for stream, line in self._lines.items() if line.hold_ms)
+
     # --- what happens -------------------------------------------------------------------------------------------------
 
     def connected(self, receive_maximum: int, maximum_packet_size: int | None, is_session_present: bool, now_ms: Millis) -> None:

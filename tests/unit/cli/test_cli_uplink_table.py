@@ -19,6 +19,7 @@ TRANSPORT = {
     "last_puback_age_ms": 1_500,
     "last_receipt_age_ms": None,
     "access": "enough",
+    "undelivered_streams": [],
     "credential_problem": "",
     "last_refusal": "",
     "backlog_count": 0,  # some seconds old, and not what is shown
@@ -40,6 +41,7 @@ NAMES = (
     "broker answered",
     "backend's receipt",
     "access",
+    "not delivered",
     "credentials",
     "last refused",
 )
@@ -74,6 +76,12 @@ def test_a_lost_connection_has_its_reason_and_a_refusal_its_words() -> None:
     found = shown({**TRANSPORT, "is_connected": False, "broker_in_use": "", "last_refusal": "denied"}, detail="refused")
     assert found["connection"] == "lost since 2026-11-27 10:00:00Z: refused"
     assert found["last refused"] == "denied"
+
+
+def test_what_nobody_takes_and_credentials_that_cannot_be_used_are_said() -> None:
+    found = shown({**TRANSPORT, "undelivered_streams": ["billing", "events"], "credential_problem": "no PEM"})
+    assert found["not delivered"] == "billing, events: nobody is subscribed, or the broker is full"
+    assert found["credentials"] == "no PEM; the last good ones are used"
 
 
 def test_nothing_owed_a_ledger_that_cannot_be_read_and_no_uplink_are_said() -> None:

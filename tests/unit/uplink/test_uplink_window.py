@@ -251,7 +251,9 @@ def test_bills_that_nobody_is_subscribed_to_are_asked_with_one_and_go_at_once_wh
     bench.wait(LONGEST_HOLD_MS)
     assert bench.send() == [1]
     assert bench.send() == []
+    assert bench.window.undelivered_streams == ("billing",)
     bench.answer(1)
+    assert bench.window.undelivered_streams == ()
     assert bench.send() == [2, 3]
 
 
