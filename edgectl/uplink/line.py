@@ -11,7 +11,7 @@ from edgectl.domain.units import Millis
 from edgectl.ports import OutboxRow
 
 FIRST_HOLD_MS: Final[Millis] = 10_000
-"""After a row that was not delivered its line rests, and then asks with one row; each time twice as long, up to the longest."""
+"""After a row that was not delivered its topic rests, and then asks with one row; each time twice as long, up to the longest."""
 
 LONGEST_TIMEOUT_MS: Final[Millis] = 600_000
 """Receipt timeouts double up to here, so that an absent backend costs ``LINE_COUNT`` publishes in ten minutes. Also the longest
@@ -37,8 +37,18 @@ class Entry:
     """The broker's last answer was that nobody is subscribed."""
 
 
+@dataclass(slots=True)
+class Rest:
+    """Of a topic that nobody was subscribed to, or for which the broker was full."""
+
+    hold_ms: Millis
+    """How long it lasts."""
+    until_ms: Millis | None
+    """None: it is over, and one row asks."""
+
+
 class Line:
-    """The head of one stream."""
+    """The head of one stream. Each of its topics rests by itself: a reader of some events is not kept from them by the others."""
 
     def __init__(self, timeout_ms: Millis, longest_hold_ms: Millis, *, is_newest_first: bool = False) -> None:
         self._longest_hold_ms = longest_hold_ms
@@ -51,29 +61,39 @@ class Line:
         self.entries: dict[int, Entry] = {}
         self.is_fresh = False
         """Read from the disk since the connection was made."""
-        self.held_until_ms: Millis | None = None
-        self.hold_ms: Millis = 0
-        """How long it rested last, since something was not delivered; 0: all was."""
+        self._rests: dict[str, Rest] = {}
+        """By topic, since something of it was not delivered."""
         self.is_heard = False
         """The backend has spoken on this connection."""
         self.has_hidden_reader = False
         """Receipts came for what nobody was subscribed to: a rule of the broker hands it on. There that answer means nothing."""
 
-    def hold(self, now_ms: Millis) -> None:
-        """Something was not delivered: nothing more of this line for a while. Answers to its companions change nothing."""
-        if self.held_until_ms is None:
-            self.hold_ms = min(2 * self.hold_ms, self._longest_hold_ms) or FIRST_HOLD_MS
-            self.held_until_ms = now_ms + self.hold_ms
+    def hold(self, topic: str, now_ms: Millis) -> None:
+        """Something was not delivered: nothing more of its topic for a while. Answers to its companions change nothing."""
+        before = self._rests.get(topic)
+        if before is None:
+            self._rests[topic] = Rest(FIRST_HOLD_MS, now_ms + FIRST_HOLD_MS)
+        elif before.until_ms is None:
+            hold_ms = min(2 * before.hold_ms, self._longest_hold_ms)
+            self._rests[topic] = Rest(hold_ms, now_ms + hold_ms)
 
     def release(self) -> None:
         """Somebody is there again, or may be: no reason to rest."""
-        self.held_until_ms = None
-        self.hold_ms = 0
+        self._rests.clear()
+
+    def has_rested(self, topic: str) -> bool:
+        """Its last row was not delivered."""
+        return topic in self._rests
+
+    @property
+    def is_undelivered(self) -> bool:
+        """Of some topic the last row was not delivered."""
+        return bool(self._rests)
 
     @property
     def is_left_alone(self) -> bool:
         """Nobody was subscribed, or the backend was silent for too long; and nobody has been heard since."""
-        return self.hold_ms > 0 or self.timeout_ms > self._first_timeout_ms
+        return self.is_undelivered or self.timeout_ms > self._first_timeout_ms
 
     def refresh(self, rows: Sequence[OutboxRow], limit: int, now_ms: Millis) -> None:
         self.is_fresh = True
@@ -95,8 +115,9 @@ class Line:
 
     def rewind_overdue(self, now_ms: Millis) -> None:
         """Without a receipt in time, what was sent is sent again, from the head and in order. A rest that is over ends."""
-        if self.held_until_ms is not None and now_ms >= self.held_until_ms:
-            self.held_until_ms = None
+        for rest in self._rests.values():
+            if rest.until_ms is not None and now_ms >= rest.until_ms:
+                rest.until_ms = None
         due_ms = self.due_ms()
         if due_ms is None or now_ms < due_ms:
             return
@@ -116,7 +137,8 @@ class Line:
 
     def due_ms(self) -> Millis | None:
         dues = [e.settled_ms + self._longest_timeout_ms for e in self.entries.values() if e.state in (State.SENT, State.PARKED)]
-        return min([*dues, *(due for due in (self._silent_ms(), self.held_until_ms) if due is not None)], default=None)
+        ends = [self._silent_ms(), *(rest.until_ms for rest in self._rests.values())]
+        return min([*dues, *(due for due in ends if due is not None)], default=None)
 
     def _silent_ms(self) -> Millis | None:
         """When the backend will have been silent for too long; None while nothing waits for it."""
@@ -124,11 +146,16 @@ class Line:
         return None if oldest_ms is None else max(oldest_ms, self.progress_ms) + self.timeout_ms
 
     def next(self) -> Entry | None:
-        if not self.is_fresh or self.held_until_ms is not None:
+        if not self.is_fresh:
             return None
-        if self.hold_ms and any(entry.state is State.FLYING for entry in self.entries.values()):
-            return None  # what nobody takes is asked with one row at a time
-        return next((entry for entry in self.entries.values() if entry.state is State.WAITING), None)
+        if not self._rests:
+            return next((entry for entry in self.entries.values() if entry.state is State.WAITING), None)
+        # What nobody takes is asked with one row of its topic at a time.
+        closed = {topic for topic, rest in self._rests.items() if rest.until_ms is not None}
+        flying = {entry.row.topic_suffix for entry in self.entries.values() if entry.state is State.FLYING}
+        closed |= flying & self._rests.keys()
+        waiting = (entry for entry in self.entries.values() if entry.state is State.WAITING)
+        return next((entry for entry in waiting if entry.row.topic_suffix not in closed), None)
 
     def _sent(self) -> list[Entry]:
         return [entry for entry in self.entries.values() if entry.state is State.SENT]

@@ -6,7 +6,7 @@ A row of the outbox passes through these states, and only the ledger ends its li
     FLYING -- connection lost --> WAITING
     FLYING -- refused, or poisonous --> PARKED
     SENT -- no receipt in time --> WAITING
-    FLYING -- nobody is subscribed, or the broker is full --> WAITING, and the line with it, longer each time
+    FLYING -- nobody is subscribed, or the broker is full --> WAITING, and its topic rests, longer each time
     any -- receipt committed --> gone from the disk, and then from here
 
 What the disk says (``refreshed``) is the truth about what is owed: this object holds the first ``LINE_COUNT`` rows of each
@@ -64,7 +64,7 @@ STRIKES_COUNT: Final = 3
 """A row at the head of the flight when the broker ended the connection this many times is what it ends it for."""
 
 NOT_DELIVERED: Final = frozenset({NO_SUBSCRIBERS, PACKET_ID_IN_USE, QUOTA_EXCEEDED})
-"""Answers that say nothing against the row: it keeps its place, and its line rests."""
+"""Answers that say nothing against the row: it keeps its place, and its topic rests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class SendWindow:
     @property
     def undelivered_streams(self) -> tuple[str, ...]:
         """Those whose last row the broker handed to nobody."""
-        return tuple(stream for stream, line in self._lines.items() if line.hold_ms)
+        return tuple(stream for stream, line in self._lines.items() if line.is_undelivered)
 
     # --- what happens -------------------------------------------------------------------------------------------------
 
@@ -192,7 +192,7 @@ class SendWindow:
     def answered(self, ticket: int, reason_code: int, now_ms: Millis) -> OutboxRow | Park | None:
         """The broker's PUBACK. Returns the row that it has taken, or the order to park it, or nothing to do.
 
-        After an answer that is no delivery the row keeps its place, and its line rests.
+        After an answer that is no delivery the row keeps its place, and its topic rests.
         """
         flight = self._flights.pop(ticket, None)
         if flight is None:
@@ -212,12 +212,12 @@ class SendWindow:
         entry.settled_ms = now_ms
         entry.is_undelivered = reason_code == NO_SUBSCRIBERS
         if is_delivered or (entry.is_undelivered and line.has_hidden_reader):
-            if line.hold_ms:
+            if line.has_rested(entry.row.topic_suffix):
                 self._release_all()
             entry.state = State.SENT
             return entry.row if is_delivered else None
         entry.state = State.WAITING
-        line.hold(now_ms)
+        line.hold(entry.row.topic_suffix, now_ms)
         return None
 
     def state_answered(self, reason_code: int) -> None:

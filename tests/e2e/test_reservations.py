@@ -93,10 +93,13 @@ async def test_a_reserved_place_is_kept_used_and_priced(tmp_path: Path, version:
     async with depot_of(tmp_path, version) as depot:
         station = depot.stations[0]
         await reserve(depot)
+        reserved_at = datetime.now(UTC)
         depot.plug(token="04B2")
         await depot.until(lambda: station.rejected_tokens == 1, "somebody else is not let in")
         depot.unplug()
         await depot.until(lambda: station.evses[1].status == "Reserved", "it is still kept")
+        # A charger's clock knows whole seconds only.
+        await depot.until(lambda: datetime.now(UTC) > reserved_at + timedelta(seconds=2), "some time is reserved")
         session = await use(depot)
 
         assert (session["reservation"]["id"], session["reservation"]["outcome"]) == (5, "used")

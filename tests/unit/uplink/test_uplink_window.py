@@ -257,6 +257,23 @@ def test_bills_that_nobody_is_subscribed_to_are_asked_with_one_and_go_at_once_wh
     assert bench.send() == [2, 3]
 
 
+def test_a_reader_of_some_events_is_not_kept_from_them_by_those_nobody_reads() -> None:
+    bench = Bench()
+    topics = {1: "event/charger", 2: "event/limit", 3: "event/charger", 4: "event/limit"}
+    bench.disk([OutboxRow(seq, "events", f"r{seq}", 1, topic, b"x", 0) for seq, topic in topics.items()], "events")
+    assert bench.send() == [1, 2, 3, 4]
+    bench.answer(1, 3, code=0x10)
+    bench.answer(2, 4)
+    assert held_for(bench) == FIRST_HOLD_MS
+    bench.disk([OutboxRow(seq, "events", f"r{seq}", 1, topics.get(seq, "event/limit"), b"x", 0) for seq in range(1, 7)], "events")
+    assert bench.send() == [5, 6], "what is read goes on, and says nothing of the rest"
+    bench.answer(5, 6)
+    bench.wait(FIRST_HOLD_MS)
+    assert bench.send() == [1]
+    bench.answer(1)
+    assert bench.send() == [3]
+
+
 def test_who_is_found_by_one_stream_gets_the_others_at_once() -> None:
     bench = Bench()
     bench.disk(rows(1))
